@@ -1,0 +1,40 @@
+/* creds.h - where credentials, region and endpoint come from.
+ *
+ * Order (AWS SDKs and Tools Reference Guide, credential providers, and botocore's resolver, as far as no network is needed):
+ * environment, profile of ~/.aws/credentials and config.
+ * The rest of the chain (roles, SSO, containers, instance metadata) has its place in creds_find: a row of its table of providers.
+ * A source that is present but broken is an error with its name; it is not skipped. Secrets are wiped when freed and never appear in
+ * an error. Threads: engine thread and tests.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "dest/dest.h"
+
+typedef struct AwsConfig AwsConfig;             /* both files, read once */
+
+/* environ-like lookup, so that tests need not change the process: returns the value or NULL. */
+typedef const char *(*CredsEnv)(const char *name, void *ctx);
+const char *creds_env_process(const char *name, void *ctx);     /* getenv */
+
+/* Reads AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE or their defaults. Missing files are empty.
+ * warnings_out: char*, "config line 7: ..."; may be NULL. */
+AwsConfig  *aws_config_load(CredsEnv env, void *ctx, GPtrArray *warnings_out, GError **error);
+void        aws_config_free(AwsConfig *c);
+/* Profile in use: named explicitly, else AWS_PROFILE, AWS_DEFAULT_PROFILE, "default". */
+const char *aws_config_profile(const AwsConfig *c, const char *explicit_profile, CredsEnv env, void *ctx);
+const char *aws_config_value(const AwsConfig *c, const char *profile, const char *key);         /* "region", "s3.addressing_style"; NULL */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(AwsConfig, aws_config_free)
+
+/* FAULT_NO_CREDENTIALS when nobody answers; FAULT_CONFIG when a source is broken or c is NULL. Blocks for up to a minute when the
+ * profile has a credential_process. */
+Credentials *creds_find(const AwsConfig *c, const char *explicit_profile, CredsEnv env, void *ctx, GError **error);
+/* AWS_REGION, AWS_DEFAULT_REGION, profile; NULL = none; FAULT_CONFIG when it is no region name. Caller frees. */
+char        *creds_region(const AwsConfig *c, const char *explicit_profile, CredsEnv env, void *ctx, GError **error);
+/* AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, services section, profile; NULL = the protocol's own. Caller frees. */
+char        *creds_s3_endpoint(const AwsConfig *c, const char *explicit_profile, CredsEnv env, void *ctx);
+/* "auto", "path", "virtual". */
+const char  *creds_addressing(const AwsConfig *c, const char *explicit_profile, CredsEnv env, void *ctx);
+char        *creds_ca_bundle(const AwsConfig *c, const char *explicit_profile, CredsEnv env, void *ctx);

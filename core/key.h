@@ -1,0 +1,40 @@
+/* key.h - names of objects from names of files.
+ *
+ * A template is text with words in braces: {relpath} {dir} {name} {stem} {ext} {date} {time} {ts} {uuid} {rand} {batch}; "{{" is a brace.
+ * A key is what the template gives, without the prefix of the destination. File names are bytes and stay bytes in keys: invalid UTF-8 and
+ * control characters go through (the destination escapes them), only NUL cannot occur. Leading slashes, empty segments and the segments
+ * "." and ".." are left out, since no store and no URL keeps them apart. Times are UTC. Units: bytes. Threads: any; pure but for
+ * {rand} (the operating system's random bytes, not to be guessed) and {uuid} (version 4, unique but no secret).
+ * Source: S3 User Guide, "Naming Amazon S3 objects" (1024 bytes).
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define KEY_MAX_BYTES 1024      /* prefix included: the store's limit */
+#define KEY_DEFAULT   "{relpath}"
+
+typedef struct {
+    const char *relpath;        /* path below the dropped root, the root's own name included: "holiday/a/photo.jpg"; borrowed */
+    int64_t     now_s;          /* wall clock of queueing: {date} {time} {ts} */
+    int64_t     batch;          /* {batch} */
+} KeyFacts;
+
+/* FAULT_USAGE names the word that is unknown, or the brace that is open, and what is allowed. */
+bool  key_template_check(const char *template, GError **error);
+
+/* Caller frees. The template must have passed the check. {ext} is without the dot and takes one before it away when there is none:
+ * "{uuid}.{ext}" of "README" is "{uuid}". May be "" when nothing is left. */
+char *key_expand(const char *template, const KeyFacts *facts);
+
+/* FAULT_KEY when a key (with its prefix) is empty, ends in a slash or is longer than KEY_MAX_BYTES. */
+bool  key_check(const char *key, GError **error);
+
+/* "a/photo.jpg", "webp" -> "a/photo.webp"; no extension: it is added; the same kind already (jpeg and jpg, tiff and tif): as it is.
+ * Caller frees. */
+char *key_with_extension(const char *key, const char *ext);
+
+/* "a/photo.jpg", 2 -> "a/photo-2.jpg". Shortens the stem (never within a UTF-8 character) to stay within KEY_MAX_BYTES. Caller frees. */
+char *key_numbered(const char *key, unsigned n);

@@ -1,0 +1,50 @@
+/* settings.h - settings as the engine uses them: frozen into a batch, and turned into a destination.
+ *
+ * What clients see of settings is in hoist.h. A value has four sources, strongest first: set by hoist_settings_set, HOIST_* variables,
+ * the [dest NAME] group that "to" names, [hoist] of config.ini. Repeat options do not add up over sources: the strongest one counts.
+ * JSON is {"option": "text as given", "repeat option": ["a", "b"]}; only options that differ in source from the default are in it, and
+ * "to" is already expanded, with the name it came from in "dest". Files that a batch was queued with read the same on any later day.
+ * Threads: one HoistSettings belongs to one thread at a time; duplicates may go to others. No secrets are ever in one.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dest/dest.h"
+#include "hoist.h"
+
+#define SETTINGS_MAX_VALUES      1000           /* of one repeat option */
+#define SETTINGS_MAX_VALUE_BYTES 8192           /* of one value */
+#define SETTINGS_MAX_JSON_BYTES  (4 * 1024 * 1024)
+#define SETTINGS_MAX_FILE_BYTES  (256 * 1024)   /* config.ini */
+
+typedef enum { SETTINGS_FILE, SETTINGS_ENV, SETTINGS_GIVEN, N_SETTINGS_SOURCES } SettingsSource;
+
+/* One layer of values: of a source, or of a [dest NAME] group. */
+typedef struct SettingsLayer SettingsLayer;
+SettingsLayer *settings_layer_new(void);
+void           settings_layer_free(SettingsLayer *layer);
+/* Checks and sets value (NULL = on, for a switch); a repeat option gets one more value. code is that of the error. */
+bool           settings_layer_set(SettingsLayer *layer, const char *name, const char *value, const char *origin, FaultCode code,
+                                   GError **error);
+bool           settings_layer_has(const SettingsLayer *layer, const char *name);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(SettingsLayer, settings_layer_free)
+
+const HoistOpt *settings_opt(const char *name);                         /* NULL when unknown */
+char           *settings_env_name(const HoistOpt *opt);                 /* "HOIST_PART_SIZE"; caller frees */
+void            settings_take_layer(HoistSettings *s, SettingsSource source, SettingsLayer *layer);    /* takes layer */
+/* dests: char* -> SettingsLayer*, both owned by the table; takes the reference. */
+void            settings_take_dests(HoistSettings *s, GHashTable *dests);
+const char     *settings_dest_name(const HoistSettings *s);             /* NAME when "to" is a [dest NAME]; NULL; borrowed */
+bool            settings_is_set(const HoistSettings *s, const char *name);      /* by any source, as opposed to the default */
+
+/* Caller frees. per_batch_only leaves out what is of the engine as a whole. */
+char          *settings_to_json(const HoistSettings *s, bool per_batch_only);
+/* NULL and FAULT_USAGE when it is no such JSON or an option is unknown or wrong. */
+HoistSettings *settings_from_json(const char *json, GError **error);
+
+/* Where uploads of these settings go: "to" parsed, endpoint, region and the destination's own options. For s3 what was not given comes
+ * from AWS's variables and files (creds.h). FAULT_USAGE without "to"; FAULT_CONFIG when AWS's files are broken. Caller frees. */
+DestConf      *settings_dest(const HoistSettings *s, GError **error);
