@@ -1,0 +1,427 @@
+#include "s3_priv.h"
+
+#include <string.h>
+
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+
+/* S3 User Guide, "Amazon S3 multipart upload limits". */
+#define WHOLE_MAX_BYTES    (16 * MIB) /* larger ones go in parts, unless the person's parts are larger */
+#define PART_DEFAULT_BYTES (8 * MIB)
+#define PART_MIN_BYTES     (5 * MIB)
+#define PART_MAX_BYTES     (5 * GIB)
+#define MAX_PARTS          10000
+#define OBJECT_MAX_BYTES   (MAX_PARTS * PART_MAX_BYTES)
+#define XML_NAMESPACE      "http://s3.amazonaws.com/doc/2006-03-01/"
+
+/* ---- requests */
+
+const char *s3_region(const DestCtx *ctx)
+{
+    return ctx->learned->region[0] != '\0' ? ctx->learned->region : s3_of(ctx)->region;
+}
+
+static char *object_url(const DestCtx *ctx, const char *key)
+{
+    const S3 *s3 = s3_of(ctx);
+    const S3Style style = s3->style == S3_STYLE_AUTO ? (S3Style)ctx->learned->style : s3->style;
+    return s3_url(&s3->ep, s3_region(ctx), s3->bucket, key, style);
+}
+
+Request *s3_request(const DestCtx *ctx, const char *method, const char *key, const char *query)
+{
+    Request *rq = request_new(method);
+    g_autofree char *url = object_url(ctx, key);
+    rq->url = query == NULL ? g_steal_pointer(&url) : g_strconcat(url, "?", query, NULL);
+    return rq;
+}
+
+void s3_sign(const DestCtx *ctx, Request *rq, const char *payload_line)
+{
+    if (ctx->creds != NULL)
+        sigv4_sign(rq, ctx->creds, s3_region(ctx), "s3", ctx->now_s + ctx->learned->clock_offset_s, payload_line, &s3_of(ctx)->key);
+}
+
+void s3_query_add(GString *query, const char *name, const char *value)
+{
+    if (query->len > 0)
+        g_string_append_c(query, '&');
+    uri_escape_append(query, name, strlen(name), false);
+    g_string_append_c(query, '=');
+    uri_escape_append(query, value, strlen(value), false);
+}
+
+void s3_say(Upload *up, const char *note)
+{
+    g_free(up->note);
+    up->note = g_strdup(note);
+}
+
+bool s3_has_id(const Upload *up, GError **error)
+{
+    if (up->upload_id == NULL)
+        fault_set(error, FAULT_BUG, "the upload has no id yet");
+    return up->upload_id != NULL;
+}
+
+/* Query that names the upload, and the part when it is not 0. */
+static char *upload_query(const Upload *up, unsigned part_number)
+{
+    GString *query = g_string_new(NULL);
+    if (part_number > 0)
+        g_string_append_printf(query, "partNumber=%u", part_number);
+    s3_query_add(query, "uploadId", up->upload_id);
+    return g_string_free(query, FALSE);
+}
+
+static bool only_new_header(const DestCtx *ctx, Request *rq, GError **error)
+{
+    if (!s3_of(ctx)->only_new)
+        return true;
+    if (ctx->learned->if_none_match == LEARNED_REFUSED) {
+        fault_set(error, FAULT_UNSUPPORTED, "this store cannot refuse to overwrite (If-None-Match); use --if-exists overwrite");
+        return false;
+    }
+    request_header(rq, "If-None-Match", "*");
+    return true;
+}
+
+/* ---- plan */
+
+static uint64_t round_up(uint64_t bytes, uint64_t unit)
+{
+    return (bytes + unit - 1) / unit * unit;
+}
+
+static bool s3_plan(const DestCtx *ctx, Upload *up, uint64_t part_size_wanted, GError **error)
+{
+    up->look_first = s3_of(ctx)->only_new;
+    const size_t key_bytes = strlen(up->key);
+    if (key_bytes == 0 || key_bytes > S3_MAX_KEY_BYTES) {
+        fault_set(error, FAULT_KEY, "the key has %zu bytes, S3 takes 1 to %d; shorten the name or the prefix", key_bytes, S3_MAX_KEY_BYTES);
+        return false;
+    }
+    if (up->size_bytes > OBJECT_MAX_BYTES) {
+        fault_set(error, FAULT_TOO_LARGE, "S3 takes objects up to %d parts of 5 GiB (48.8 TiB)", MAX_PARTS);
+        return false;
+    }
+    const uint64_t whole = part_size_wanted > 0 ? MIN(part_size_wanted, PART_MAX_BYTES) : WHOLE_MAX_BYTES;
+    if (up->size_bytes <= whole) {
+        upload_plan(up, false, 0);
+        return true;
+    }
+    if (part_size_wanted > PART_MAX_BYTES || (part_size_wanted > 0 && round_up(part_size_wanted, MIB) < PART_MIN_BYTES)) {
+        fault_set(error, FAULT_USAGE, "--part-size is 5 MiB to 5 GiB");
+        return false;
+    }
+    const uint64_t at_least = (up->size_bytes + MAX_PARTS - 1) / MAX_PARTS;
+    const uint64_t wanted = part_size_wanted > 0 ? part_size_wanted : PART_DEFAULT_BYTES;
+    upload_plan(up, true, round_up(MAX(wanted, at_least), MIB));
+    return true;
+}
+
+/* ---- OPEN */
+
+static bool ask_open(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
+{
+    (void)part, (void)error;
+    DigestKind kind;
+    Request *rq = s3_request(ctx, "POST", up->key, "uploads=");
+    s3_object_headers(ctx, up, rq);
+    if (s3_sent_checksum(ctx, &kind) && kind != DIGEST_MD5) {
+        g_autofree char *name = g_ascii_strup(digest_name(kind), -1);
+        request_header(rq, "x-amz-checksum-algorithm", name);
+        request_header(rq, "x-amz-checksum-type", kind == DIGEST_CRC64NVME ? "FULL_OBJECT" : "COMPOSITE");
+    }
+    s3_sign(ctx, rq, SIGV4_EMPTY);
+    *rq_out = rq;
+    return true;
+}
+
+static Verdict read_open(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error)
+{
+    (void)part;
+    g_autoptr(S3Answer) a = s3_answer_new(rs, "InitiateMultipartUploadResult");
+    if (a->is_error)
+        return s3_failed(ctx, up, a, rs, error);
+    s3_learn_clock(ctx, rs);
+    const char *id = s3_answer_field(a, "UploadId");
+    if (id == NULL || *id == '\0') {
+        fault_set(error, FAULT_BAD_ANSWER, "%d: the store opened an upload without an id", rs->status);
+        return VERDICT_RETRY;
+    }
+    g_free(up->upload_id);
+    up->upload_id = g_strdup(id);
+    up->opened_s = ctx->now_s;
+    return VERDICT_OK;
+}
+
+/* ---- PART: a part, or the whole object */
+
+static void checksum_header(const DestCtx *ctx, const DigestSet *digest, Request *rq)
+{
+    DigestKind kind;
+    if (digest == NULL || !s3_sent_checksum(ctx, &kind))
+        return;
+    g_autofree char *value = digest_base64(digest, kind);
+    g_autofree char *name = kind == DIGEST_MD5 ? g_strdup("Content-MD5") : g_strconcat("x-amz-checksum-", digest_name(kind), NULL);
+    if (value != NULL)
+        request_header(rq, name, value);
+}
+
+/* Over TLS the bytes need no signature of their own; without it they do, unless the person says otherwise. */
+static char *payload_line(const DestCtx *ctx, const DigestSet *digest)
+{
+    const S3 *s3 = s3_of(ctx);
+    if (ctx->creds == NULL || !s3->ep.plain || s3->unsigned_payload)
+        return g_strdup(SIGV4_UNSIGNED);
+    if (digest == NULL || (digest->have & DIGEST_BIT(DIGEST_SHA256)) == 0)
+        return NULL;
+    return digest_hex(digest->value[DIGEST_SHA256], digest_bytes(DIGEST_SHA256));
+}
+
+static bool ask_part(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
+{
+    if (up->multipart && !s3_has_id(up, error))
+        return false;
+    const DigestSet *digest = up->parts[part].digest;
+    g_autofree char *payload = payload_line(ctx, digest);
+    if (payload == NULL) {
+        fault_set(error, FAULT_BUG, "part %u is to be signed without its SHA-256", part + 1);
+        return false;
+    }
+    g_autofree char *query = up->multipart ? upload_query(up, part + 1) : NULL;
+    g_autoptr(Request) rq = s3_request(ctx, "PUT", up->key, query);
+    if (!up->multipart) {
+        s3_object_headers(ctx, up, rq);
+        if (!only_new_header(ctx, rq, error))
+            return false;
+    }
+    checksum_header(ctx, digest, rq);
+    const uint64_t bytes = upload_part_bytes(up, part);
+    if (bytes > 0)
+        request_body_file(rq, upload_part_offset(up, part), bytes);
+    s3_sign(ctx, rq, payload);
+    *rq_out = g_steal_pointer(&rq);
+    return true;
+}
+
+/* A checksum that was sent and is echoed was verified; one that is not echoed was dropped. */
+static bool check_echo(const DestCtx *ctx, const Response *rs, const DigestSet *digest, GError **error)
+{
+    DigestKind kind;
+    if (digest == NULL || !s3_sent_checksum(ctx, &kind) || kind == DIGEST_MD5 || (digest->have & DIGEST_BIT(kind)) == 0)
+        return true;
+    LearnedState *state = &ctx->learned->checksum[kind];
+    const S3Proof proof = s3_prove_part(rs, kind, digest);
+    if (proof == S3_PROOF_WRONG) {
+        fault_set(error, FAULT_CHECKSUM, "the store's %s of what it received is not that of what was sent", digest_name(kind));
+        return false;
+    }
+    const LearnedState now = proof == S3_PROOF_CHECKSUM ? LEARNED_WORKS : *state == LEARNED_UNKNOWN ? LEARNED_IGNORED : *state;
+    if (now != *state) {
+        *state = now;
+        ctx->learned->dirty = true;
+    }
+    return true;
+}
+
+/* The store says that the object is there. Its ETag is "" when it names none. */
+static bool confirm_object(const DestCtx *ctx, Upload *up, const Response *rs, const S3Answer *a, GError **error)
+{
+    const char *etag = s3_answer_field(a, "ETag");
+    if (etag == NULL)
+        etag = response_header(rs, "etag");
+    const S3Proof proof = s3_prove(ctx, up, rs, a, etag);
+    if (proof == S3_PROOF_WRONG) {
+        fault_set(error, FAULT_CHECKSUM, "the store's checksum of the object is not that of the file");
+        return false;
+    }
+    g_free(up->etag);
+    up->etag = g_strdup(etag == NULL ? "" : etag);
+    g_free(up->version);
+    up->version = g_strdup(response_header(rs, "x-amz-version-id"));
+    up->verified = proof == S3_PROOF_CHECKSUM ? VERIFIED_CHECKSUM : proof == S3_PROOF_ETAG ? VERIFIED_ETAG : VERIFIED_NOT;
+    return true;
+}
+
+/* 412: the key is taken, perhaps by our own earlier try whose answer was lost. VERIFY tells. */
+static Verdict key_taken(Upload *up, const DestCtx *ctx, const S3Answer *a, GError **error)
+{
+    g_autofree char *cause = s3_answer_cause(a, ctx->creds);
+    fault_set(error, FAULT_EXISTS, "%s", cause);
+    up->refused_exists = true;
+    return VERDICT_UNKNOWN;
+}
+
+static Verdict read_part(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error)
+{
+    Part *p = &up->parts[part];
+    g_autoptr(S3Answer) a = s3_answer_new(rs, NULL);
+    if (a->class == S3_EXISTS && s3_of(ctx)->only_new && !up->multipart)
+        return key_taken(up, ctx, a, error);
+    if (a->is_error)
+        return s3_failed(ctx, up, a, rs, error);
+    s3_learn_clock(ctx, rs);
+    const char *etag = response_header(rs, "etag");
+    if (up->multipart && (etag == NULL || *etag == '\0')) {
+        fault_set(error, FAULT_BAD_ANSWER, "%d: the store took the part without naming an ETag", rs->status);
+        return VERDICT_RETRY;
+    }
+    if (!check_echo(ctx, rs, p->digest, error))
+        return VERDICT_RETRY;
+    if (!up->multipart && !confirm_object(ctx, up, rs, a, error))
+        return VERDICT_RETRY;
+    s3_learn_etag(ctx, p->digest, rs, etag);
+    g_free(p->etag);
+    p->etag = g_strdup(etag);
+    p->done = true;
+    return VERDICT_OK;
+}
+
+/* ---- CLOSE */
+
+static void append_element(GString *xml, const char *name, const char *value)
+{
+    g_autofree char *escaped = g_markup_escape_text(value, -1);
+    g_string_append_printf(xml, "<%s>%s</%s>", name, escaped, name);
+}
+
+/* Some stores (versitygw) want the checksum of each part also where that of the whole object is sent; S3 takes it. */
+static GBytes *complete_document(const Upload *up, bool has_kind, DigestKind kind)
+{
+    g_autofree char *element = s3_checksum_element(kind);
+    GString *xml = g_string_new("<CompleteMultipartUpload xmlns=\"" XML_NAMESPACE "\">");
+    for (unsigned i = 0; i < up->n_parts; i++) {
+        const Part *p = &up->parts[i];
+        g_autofree char *checksum = has_kind && p->digest != NULL ? digest_base64(p->digest, kind) : NULL;
+        g_string_append_printf(xml, "<Part><PartNumber>%u</PartNumber>", i + 1);
+        append_element(xml, "ETag", p->etag);
+        if (checksum != NULL)
+            append_element(xml, element, checksum);
+        g_string_append(xml, "</Part>");
+    }
+    g_string_append(xml, "</CompleteMultipartUpload>");
+    return g_string_free_to_bytes(xml);
+}
+
+static bool check_parts(const Upload *up, GError **error)
+{
+    for (unsigned i = 0; i < up->n_parts; i++)
+        if (!up->parts[i].done || up->parts[i].etag == NULL) {
+            fault_set(error, FAULT_BUG, "completing while part %u is missing", i + 1);
+            return false;
+        }
+    return true;
+}
+
+static bool ask_close(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
+{
+    (void)part;
+    if (!s3_has_id(up, error) || !check_parts(up, error))
+        return false;
+    g_autofree char *query = upload_query(up, 0);
+    g_autoptr(Request) rq = s3_request(ctx, "POST", up->key, query);
+    DigestKind kind = DIGEST_MD5;
+    const bool has_kind = s3_sent_checksum(ctx, &kind) && kind != DIGEST_MD5;
+    g_autofree char *whole = has_kind && kind == DIGEST_CRC64NVME ? s3_object_checksum(up, kind, false) : NULL;
+    if (whole != NULL) {
+        request_header(rq, "x-amz-checksum-crc64nvme", whole);
+        request_header(rq, "x-amz-checksum-type", "FULL_OBJECT");
+    }
+    if (!only_new_header(ctx, rq, error))
+        return false;
+    rq->slow_answer = true;
+
+    GBytes *document = complete_document(up, has_kind, kind);
+    DigestSet set;
+    digest_of(DIGEST_BIT(DIGEST_SHA256), g_bytes_get_data(document, NULL), g_bytes_get_size(document), &set);
+    g_autofree char *payload = digest_hex(set.value[DIGEST_SHA256], digest_bytes(DIGEST_SHA256));
+    request_body_bytes(rq, document);
+    s3_sign(ctx, rq, payload);
+    *rq_out = g_steal_pointer(&rq);
+    return true;
+}
+
+/* Errors that mean something else here than elsewhere. */
+static Verdict close_failed(const DestCtx *ctx, Upload *up, S3Answer *a, const Response *rs, GError **error)
+{
+    const bool no_answer = a->status >= 200 && a->status < 300 && a->code == NULL;
+    const bool gone = a->status == 404 && (a->code == NULL || g_str_equal(a->code, "NoSuchUpload"));
+    const bool conflict = g_strcmp0(a->code, "ConditionalRequestConflict") == 0;
+    if (a->class == S3_EXISTS && s3_of(ctx)->only_new)
+        return key_taken(up, ctx, a, error);
+    if (!no_answer && !gone && !conflict)
+        return s3_failed(ctx, up, a, rs, error);
+    g_autofree char *cause = s3_answer_cause(a, ctx->creds);
+    fault_set(error, gone ? FAULT_UPLOAD_GONE : a->fault, "%s", cause);
+    return conflict ? VERDICT_RESTART : VERDICT_UNKNOWN; /* S3 wants a new upload after a conflict */
+}
+
+static Verdict read_close(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error)
+{
+    (void)part;
+    g_autoptr(S3Answer) a = s3_answer_new(rs, "CompleteMultipartUploadResult");
+    if (a->is_error)
+        return close_failed(ctx, up, a, rs, error);
+    s3_learn_clock(ctx, rs);
+    return confirm_object(ctx, up, rs, a, error) ? VERDICT_OK : VERDICT_RESTART;
+}
+
+/* ---- ABORT */
+
+static bool ask_abort(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
+{
+    (void)part;
+    if (!s3_has_id(up, error))
+        return false;
+    g_autofree char *query = upload_query(up, 0);
+    Request *rq = s3_request(ctx, "DELETE", up->key, query);
+    s3_sign(ctx, rq, SIGV4_EMPTY);
+    *rq_out = rq;
+    return true;
+}
+
+static Verdict read_abort(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error)
+{
+    (void)part;
+    g_autoptr(S3Answer) a = s3_answer_new(rs, NULL);
+    if (!a->is_error || (a->status == 404 && g_strcmp0(a->code, "NoSuchBucket") != 0))
+        return VERDICT_OK;
+    if (a->status == 405 || a->status == 501) {
+        s3_say(up, "this store does not abort uploads: unfinished parts stay there");
+        return VERDICT_OK;
+    }
+    return s3_failed(ctx, up, a, rs, error);
+}
+
+/* ---- the row */
+
+/* Independent of what was learned, for that is kept under this name. */
+static char *s3_where(const DestCtx *ctx)
+{
+    const S3 *s3 = s3_of(ctx);
+    return s3_url(&s3->ep, s3->region, s3->bucket, NULL, S3_STYLE_PATH);
+}
+
+const DestOps dest_s3 = {
+    .scheme = "s3",
+    .opts = s3_opts,
+    .parallel = true,
+    .open = s3_open,
+    .close = s3_close,
+    .digests = s3_digests,
+    .plan = s3_plan,
+    .url = object_url,
+    .where = s3_where,
+    .step = {
+        [PHASE_LOOK] = { s3_ask_look, s3_read_look },
+        [PHASE_FIND] = { s3_ask_find, s3_read_find },
+        [PHASE_RESUME] = { s3_ask_resume, s3_read_resume },
+        [PHASE_OPEN] = { ask_open, read_open },
+        [PHASE_PART] = { ask_part, read_part },
+        [PHASE_CLOSE] = { ask_close, read_close },
+        [PHASE_VERIFY] = { s3_ask_verify, s3_read_verify },
+        [PHASE_ABORT] = { ask_abort, read_abort },
+    },
+};
