@@ -1,0 +1,63 @@
+/* imgpool.h - pictures are prepared by worker processes; this is their keeper, and the spool's.
+ *
+ * A worker (hoist-imgproc) gets a recipe and two descriptors over a socket pair (imgproc/wire.h) and answers with progress and a result.
+ * One that dies, hangs past its deadline or talks nonsense is killed and replaced; its picture gets one more try by another worker, then
+ * the job ends with FAULT_IMAGE and the caller sends the original.
+ * Spool: results are files in a directory bounded in bytes and count, named by source identity and recipe, so that a restart finds them.
+ * A full bound is no error: imgpool_submit says false, try again after the next result or imgpool_release.
+ * spool_dir must belong to one state directory: imgpool_sweep deletes what it does not know.
+ * Threads: engine thread only; a thread inside waits for the workers and calls `wake` when something is ready to take.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "source.h"
+
+typedef struct ImgPool ImgPool;
+
+typedef struct {
+    const char *worker;    /* path of hoist-imgproc; NULL = $HOIST_IMGPROC, beside this program, ../imgproc of it, or libexec */
+    const char *spool_dir; /* created 0700; of one process at a time: a second one gets FAULT_STORE_LOCKED from imgpool_new */
+    uint64_t spool_bytes;  /* 0 = 512 MiB */
+    unsigned spool_files;  /* 0 = 64 */
+    unsigned workers;      /* 0 = cores, at most one for 512 MiB of memory */
+    unsigned deadline_ms;  /* of one picture; 0 = 60000 */
+} ImgPoolConf;
+
+typedef struct {
+    gpointer user;
+    GError *error; /* FAULT_IMAGE (send the original), FAULT_SPOOL_FULL (disk), or NULL */
+    bool as_is;    /* the original is to be sent unchanged: already small enough, animation, saving too little */
+    char *staged;  /* name in the spool; NULL when as_is */
+    uint64_t staged_bytes;
+    char *content_type; /* "image/webp" */
+    char *extension;    /* "webp" */
+    char *recipe;       /* what was done: "webp q80 1920x1280, 2 encodes" */
+    char *note;         /* or NULL: "sent as it is: animation" */
+} ImgOutcome;
+
+ImgPool *imgpool_new(const ImgPoolConf *conf, void (*wake)(void *ctx), void *ctx, GError **error); /* starts no process yet */
+void imgpool_free(ImgPool *p); /* kills and reaps workers; spool files stay */
+/* Is this content type one that the workers read? ("image/jpeg" yes, "image/svg+xml" no) */
+bool imgpool_takes(const char *content_type);
+/* Starts when a worker is free; fd is duplicated. False (nothing happened) when queue or spool are at their bound. A result already
+ * in the spool answers at once (wake is called from inside). preset: "web", or the text of a recipe (imgproc/recipe.h); an unknown
+ * one is answered with FAULT_USAGE. */
+bool imgpool_submit(ImgPool *p, int fd, const SourceId *src, const char *preset, gpointer user);
+void imgpool_cancel(ImgPool *p, gpointer user); /* stops a running encode; no outcome follows */
+ImgOutcome *imgpool_take(ImgPool *p);
+void imgpool_outcome_free(ImgOutcome *o);
+char *imgpool_staged_path(const ImgPool *p, const char *staged); /* caller frees */
+/* A staged file is held from its outcome (or imgpool_hold after a restart) until released, then deleted. Files nobody holds make room
+ * for new ones. False: it is not there any more. */
+bool imgpool_hold(ImgPool *p, const char *staged);
+void imgpool_release(ImgPool *p, const char *staged);
+/* Holds it no more, but leaves it there: for a file that is paused or failed and may be sent later. */
+void imgpool_let_go(ImgPool *p, const char *staged);
+/* Deletes what nobody holds and keep does not name (NULL = nothing is kept). */
+void imgpool_sweep(ImgPool *p, const GHashTable *keep /* set of char* */);
+unsigned imgpool_pending(const ImgPool *p);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(ImgOutcome, imgpool_outcome_free)

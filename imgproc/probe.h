@@ -1,0 +1,36 @@
+/* probe.h - what a file is, from its first bytes and its header; says no before anything is decoded.
+ *
+ * Only kinds of the table have a loader, chosen by our own look at the first bytes and never by a file name or libvips's sniffing.
+ * Documents: PNG (W3C, 3rd edition) section 5 and 11; ISO/IEC 14496-12 section 4.3 (ftyp).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <vips/vips.h>
+
+typedef enum { KIND_OTHER, KIND_JPEG, KIND_PNG, KIND_GIF, KIND_WEBP, KIND_TIFF, KIND_AVIF, KIND_HEIC, N_KINDS } ImgKind;
+
+typedef struct {
+    ImgKind kind;
+    uint64_t file_bytes;
+    unsigned width_px, height_px; /* as stored, before turning */
+    bool lossless;                /* PNG, GIF, TIFF: coded without loss */
+    bool turned;                  /* has an EXIF orientation other than 1 */
+    bool profile;                 /* has an ICC profile, or is not RGB or grey */
+    bool extras;                  /* carries more than the picture, see extras.h */
+} ImgProbe;
+
+/* The kind of a file that begins with these bytes (32 are enough); *animated_out is set when that alone proves an animation. */
+ImgKind probe_kind(const uint8_t *head, size_t size, bool *animated_out);
+/* Browsers show it. */
+bool probe_kind_is_web(ImgKind kind);
+/* Opens with the loader of the kind, sequentially and strictly (a cut file is an error, which comes with the pixels). shrink: 1, or
+ * for JPEG 2, 4 or 8. NULL: see vips_error_buffer. Caller unrefs. */
+VipsImage *probe_open(int fd, ImgKind kind, int shrink);
+/* Looks at everything but pixels. NULL: *why_out (caller frees) is the end of "sent as it is: ...". Else the opened picture; caller unrefs.
+ */
+VipsImage *probe_file(int fd, ImgProbe *out, char **why_out);
+/* libvips's error as a reason, in one line; empties its buffer; caller frees. */
+char *probe_take_error(void);
