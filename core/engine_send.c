@@ -1,0 +1,576 @@
+#include "engine.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { DEFAULT_PARTS = 4, STUCK_US = 100 * 1000, HEAD_FROM_BYTES = 1024 * 1024 };
+
+/* ------------------------------------------------------------------ plan */
+
+/* Recognises an object of ours and is no secret: random once, then counted on. */
+static char *new_nonce(Hoist *e)
+{
+    if (e->nonces == 0)
+        digest_random(e->nonce, sizeof e->nonce);
+    uint8_t bytes[sizeof e->nonce];
+    memcpy(bytes, e->nonce, sizeof bytes);
+    const uint64_t count = e->nonces++;
+    for (unsigned i = 0; i < sizeof count; i++)
+        bytes[i] ^= (uint8_t)(count >> (8 * i));
+    return digest_hex(bytes, sizeof bytes);
+}
+
+static void part_clear(gpointer data)
+{
+    StorePart *p = data;
+    g_free(p->etag);
+}
+
+/* What an earlier run knew of this upload. */
+static bool recall(Hoist *e, Job *job, const StoreUpload *row, GError **error)
+{
+    Upload *up = job->upload;
+    g_autoptr(GArray) parts = g_array_new(FALSE, TRUE, sizeof(StorePart));
+    g_array_set_clear_func(parts, part_clear);
+    if (!store_parts(e->store, row->id, parts, error))
+        return false;
+    upload_plan(up, true, row->part_size);
+    up->upload_id = g_strdup(row->upload_id);
+    up->opened_s = row->created_ns / 1000000000;
+    g_free(up->nonce);
+    up->nonce = g_strdup(row->nonce);
+    for (guint i = 0; i < parts->len; i++) {
+        const StorePart *p = &g_array_index(parts, StorePart, i);
+        if (p->number < 1 || p->number > up->n_parts || p->bytes != upload_part_bytes(up, p->number - 1))
+            continue;
+        Part *part = &up->parts[p->number - 1];
+        part->done = true;
+        part->etag = g_strdup(p->etag);
+        part->digest = p->digest.have != 0 ? g_memdup2(&p->digest, sizeof p->digest) : NULL;
+    }
+    job->upload_row = row->id;
+    job->begin = row->upload_id == NULL ? WALK_FIND : row->state == 2 ? WALK_CLOSE : WALK_RESUME;
+    job->resumed = parts->len > 0;
+    return true;
+}
+
+static bool resume_or_reap(Hoist *e, Job *job, GError **error)
+{
+    StoreUpload row = { 0 };
+    bool found = false, ok = store_upload_of_job(e->store, job->rec.id, &row, &found, error);
+    if (ok && found) {
+        const bool same =
+            row.total_bytes == job->upload->size_bytes && source_id_same(&row.src, &job->sent_id) && g_str_equal(row.key, job->rec.key);
+        if (job->upload->multipart && same) {
+            ok = recall(e, job, &row, error);
+        } else {
+            engine_acked(e, &job->rec, 0);
+            engine_reap(e, job->batch, row.key, row.upload_id, row.created_ns / 1000000000, row.id, 0);
+        }
+    }
+    store_upload_clear(&row);
+    return ok;
+}
+
+bool engine_plan(Hoist *e, Job *job, GError **error)
+{
+    const Batch *b = job->batch;
+    const DestCtx ctx = engine_ctx(b);
+    job->upload = upload_new(job->rec.key, job->sent_id.size_bytes, job->rec.src.mtime_ns);
+    job->upload->content_type = g_strdup(job->content_type);
+    job->upload->nonce = new_nonce(e);
+    job->begin = WALK_NEW;
+    return b->ops->plan(&ctx, job->upload, b->part_size, error) && resume_or_reap(e, job, error);
+}
+
+/* ------------------------------------------------------------------ slots */
+
+void engine_leave_slot(Hoist *e, Job *job)
+{
+    g_ptr_array_remove(e->active, job);
+    if (job->in_slot)
+        queue_release(&e->ready, job->slot_bytes);
+    job->in_slot = false;
+}
+
+/* The digests of a small file, computed when it was read, may lack a kind that the endpoint turned out to need. */
+static void digest_content(Job *job, unsigned digests)
+{
+    if (job->content == NULL || job->upload->n_parts != 1 ||
+        (job->upload->parts[0].digest != NULL && (job->upload->parts[0].digest->have & digests) == digests))
+        return;
+    if ((job->content_digest.have & digests) != digests)
+        digest_of(digests, g_bytes_get_data(job->content, NULL), g_bytes_get_size(job->content), &job->content_digest);
+    g_free(job->upload->parts[0].digest);
+    job->upload->parts[0].digest = g_memdup2(&job->content_digest, sizeof job->content_digest);
+}
+
+/* Where neither a checksum nor the ETag proves an object, its size is asked for; but for a small file sent whole that would double the
+ * requests, and the 200 to a PUT with a Content-Length already says as much. */
+static bool worth_a_head(const Job *job)
+{
+    return job->batch->verify && (job->upload->multipart || job->upload->size_bytes >= HEAD_FROM_BYTES);
+}
+
+/* Slots that no other file uses serve the parts of a large one. */
+static unsigned parts_at_once(const Hoist *e, const Batch *b)
+{
+    if (b->parts_at_once > 0)
+        return b->parts_at_once;
+    return MAX(DEFAULT_PARTS, e->slots.now / MAX(e->active->len + queue_length(&e->ready), 1));
+}
+
+static void begin_job(Hoist *e, Job *job)
+{
+    const Batch *b = job->batch;
+    const DestCtx ctx = engine_ctx(b);
+    const unsigned digests = b->ops->digests(&ctx, job->upload);
+    job->in_slot = true;
+    job->slot_bytes = job_bytes(job);
+    g_ptr_array_add(e->active, job);
+    walk_init(&job->walk, b->ops, job->upload, job->begin, parts_at_once(e, b), digests, worth_a_head(job));
+    job->acked_bytes = upload_done_bytes(job->upload);
+    job->rec.started_ns = engine_now_ns();
+    job_enter(job, HOIST_ACTIVE);
+    engine_tell_row(e, job, HOIST_ROW_STARTED);
+    engine_pump(e, job);
+}
+
+void engine_begin(Hoist *e)
+{
+    while (!e->paused) {
+        Job *job = queue_pop(&e->ready, e->slots.now);
+        if (job == NULL)
+            break;
+        if (job->batch->dest->paused) {
+            queue_release(&e->ready, job_bytes(job));
+            engine_drop(e, job);
+        } else {
+            begin_job(e, job);
+        }
+    }
+}
+
+void engine_begin_close(Hoist *e, Job *job)
+{
+    GError *error = NULL;
+    StoreUpload row = { 0 };
+    bool found = false;
+    bool ok = store_upload_of_job(e->store, job->rec.id, &row, &found, &error);
+    if (ok && found) {
+        job->sent_id = row.src;
+        job->upload = upload_new(job->rec.key, row.total_bytes, job->rec.src.mtime_ns);
+        ok = recall(e, job, &row, &error);
+    }
+    if (!ok) {
+        engine_fail(e, job, error);
+    } else if (!found) {
+        engine_reopen(e, job);
+    } else {
+        walk_init(&job->walk, job->batch->ops, job->upload, WALK_CLOSE, 1, 0, job->batch->verify);
+        g_ptr_array_add(e->active, job);
+        engine_pump(e, job);
+    }
+    store_upload_clear(&row);
+}
+
+/* ------------------------------------------------------------------ the ends of a walk */
+
+static void finish(Hoist *e, Job *job)
+{
+    const Batch *b = job->batch;
+    const DestCtx ctx = engine_ctx(b);
+    Upload *up = job->upload;
+    StoreJob *rec = &job->rec;
+    rec->url = b->ops->url(&ctx, up->key);
+    rec->etag = g_steal_pointer(&up->etag);
+    rec->version = g_steal_pointer(&up->version);
+    rec->checksum = g_steal_pointer(&up->checksum);
+    rec->verified = (int)up->verified;
+    engine_acked(e, rec, 0); /* counts what is not done */
+    rec->acked_bytes = up->size_bytes;
+    rec->done_ns = engine_now_ns();
+    if (up->note != NULL && rec->note == NULL)
+        rec->note = g_steal_pointer(&up->note);
+    GError *error = NULL;
+    if (!store_job_done(e->store, rec, &error) || (job->upload_row != 0 && !store_upload_state(e->store, job->upload_row, 3, &error)))
+        engine_store_trouble(e, error);
+    engine_stored(e, job, HOIST_DONE);
+    e->moved_bytes += up->size_bytes - MIN(job->acked_bytes, up->size_bytes);
+    job->acked_bytes = job->sent_bytes = up->size_bytes;
+    if (job->state == HOIST_QUEUED)
+        job_enter(job, HOIST_ACTIVE);
+    job_enter(job, HOIST_DONE);
+    g_clear_error(&job->fault);
+    job->retry_at_us = 0;
+    e->stored.run_done++;
+    e->stored.run_bytes += up->size_bytes;
+    if (!b->dest->paused)
+        b->dest->refusals = 0;
+    engine_tell_row(e, job, HOIST_ROW_DONE);
+    engine_release_staged(e, job);
+    engine_drop(e, job);
+}
+
+static void restart(Hoist *e, Job *job)
+{
+    GError *error = g_steal_pointer(&job->walk.error);
+    if (error == NULL)
+        fault_set(&error, FAULT_UPLOAD_GONE, "the upload has to begin anew");
+    engine_start_over(e, job, error);
+}
+
+static void fail(Hoist *e, Job *job)
+{
+    GError *error = g_steal_pointer(&job->walk.error);
+    fault_set(&error, FAULT_BUG, "the upload ended without a reason");
+    unsigned tries = 0;
+    int64_t at_us;
+    if (walk_retrying(&job->walk, &tries, &at_us))
+        job->tries = tries;
+    engine_fail(e, job, error);
+}
+
+/* ------------------------------------------------------------------ one step */
+
+static void start_hash(Hoist *e, Job *job, unsigned part)
+{
+    PrepTask *task = prep_task_new(PREP_DIGEST, NULL);
+    JobRequest *rq = job_request_add(job, PHASE_PART, part);
+    task->user = rq;
+    task->tag = part;
+    task->fd = fcntl(job->fd, F_DUPFD_CLOEXEC, 0);
+    task->offset = upload_part_offset(job->upload, part);
+    task->length = upload_part_bytes(job->upload, part);
+    task->digests = job->walk.digests;
+    task->expected = job->sent_id;
+    rq->hashing = task;
+    prep_submit(e->prep, task);
+}
+
+void engine_hashed(Hoist *e, JobRequest *rq, PrepTask *task)
+{
+    Job *job = rq->job;
+    Part *part = &job->upload->parts[rq->part];
+    const unsigned number = rq->part;
+    job_request_remove(job, rq);
+    if (task->error != NULL) {
+        walk_fail(&job->walk, g_steal_pointer(&task->error));
+    } else {
+        g_free(part->digest);
+        part->digest = g_memdup2(&task->set, sizeof task->set);
+        walk_hashed(&job->walk, job->upload, number);
+    }
+    engine_pump(e, job);
+}
+
+/* Written before the request that it announces; the outbox waits for the commit. */
+static bool announce(Hoist *e, Job *job, Phase phase, GError **error)
+{
+    Upload *up = job->upload;
+    if (phase == PHASE_OPEN && job->upload_row == 0) {
+        up->opened_s = engine_now_ns() / 1000000000; /* by which it is found, should its id be lost */
+        const StoreUpload row = { .job = job->rec.id,
+                                  .dest = job->batch->dest->row.id,
+                                  .key = up->key,
+                                  .nonce = up->nonce,
+                                  .part_size = up->part_size,
+                                  .total_bytes = up->size_bytes,
+                                  .src = job->sent_id,
+                                  .created_ns = engine_now_ns() };
+        job->upload->opened_s = row.created_ns / 1000000000;
+        return store_upload_creating(e->store, &row, &job->upload_row, error);
+    }
+    if (phase == PHASE_CLOSE && job->state != HOIST_COMPLETING) {
+        if (job->fd >= 0 && !source_check(job->fd, &job->sent_id, error))
+            return false;
+        if (!store_job_completing(e->store, job->rec.id, error) || !store_upload_state(e->store, job->upload_row, 2, error))
+            return false;
+        engine_stored(e, job, HOIST_COMPLETING);
+        job_enter(job, HOIST_COMPLETING);
+    }
+    return true;
+}
+
+static void want(Hoist *e, Job *job, const Step *step)
+{
+    GError *error = NULL;
+    if (!announce(e, job, step->phase, &error)) {
+        walk_withdrawn(&job->walk, step->phase, step->part);
+        if (engine_is_trouble(error))
+            engine_store_trouble(e, error); /* asked again when the store can be written */
+        else
+            walk_fail(&job->walk, error);
+        return;
+    }
+    JobRequest *rq = job_request_add(job, step->phase, step->part);
+    rq->queued = true;
+    g_ptr_array_add(e->outbox, rq);
+}
+
+/* The answer to one part teaches which digests the next ones need: what the store ignores is not computed for nothing. And other files
+ * came and went. */
+static void adapt(Hoist *e, Job *job)
+{
+    if (job->walk.phase != PHASE_PART)
+        return;
+    const DestCtx ctx = engine_ctx(job->batch);
+    if (job->upload->multipart && ctx.ops->parallel)
+        job->walk.max_out = parts_at_once(e, job->batch);
+    job->walk.digests = ctx.ops->digests(&ctx, job->upload);
+    digest_content(job, job->walk.digests);
+}
+
+void engine_pump(Hoist *e, Job *job)
+{
+    adapt(e, job);
+    for (;;) {
+        const int64_t now_us = engine_now_us();
+        const Step step = walk_next(&job->walk, job->upload, now_us);
+        switch (step.kind) {
+        case STEP_HASH:
+            start_hash(e, job, step.part);
+            break;
+        case STEP_ASK:
+            want(e, job, &step);
+            if (e->store_retry_us == 0)
+                break;
+            job->wake_us = now_us + STUCK_US;
+            return;
+        case STEP_WAIT:
+            job->wake_us = step.at_us == 0 && job->requests->len == 0 ? now_us + STUCK_US : step.at_us;
+            if (!walk_retrying(&job->walk, &job->tries, &job->retry_at_us))
+                job->retry_at_us = 0;
+            return;
+        case STEP_DONE:
+            finish(e, job);
+            return;
+        case STEP_RESTART:
+            restart(e, job);
+            return;
+        case STEP_FAILED:
+            fail(e, job);
+            return;
+        }
+    }
+}
+
+void engine_pump_due(Hoist *e, int64_t now_us, int64_t *next_us)
+{
+    for (guint i = e->active->len; i > 0; i--) {
+        if (i > e->active->len)
+            continue; /* the job behind took others with it */
+        Job *job = e->active->pdata[i - 1];
+        if (job->wake_us != 0 && job->wake_us <= now_us)
+            engine_pump(e, job);
+    }
+    for (guint i = 0; i < e->active->len; i++) {
+        const Job *job = e->active->pdata[i];
+        if (job->wake_us != 0)
+            *next_us = *next_us == 0 ? job->wake_us : MIN(*next_us, job->wake_us);
+    }
+}
+
+/* ------------------------------------------------------------------ requests and answers */
+
+/* A small file is in memory already: its ranges become bytes. */
+static void spans_from_content(Request *rq, GBytes *content)
+{
+    for (unsigned i = 0; content != NULL && i < rq->n_spans; i++) {
+        Span *span = &rq->spans[i];
+        if (span->bytes == NULL)
+            span->bytes = g_bytes_new_from_bytes(content, (gsize)span->offset, (gsize)span->length);
+    }
+}
+
+static bool send_request(Hoist *e, JobRequest *rq)
+{
+    Job *job = rq->job;
+    const DestCtx ctx = engine_ctx(job->batch);
+    Request *request = NULL;
+    GError *error = NULL;
+    rq->queued = false;
+    rq->renewals = job->batch->renewals;
+    if (!ctx.ops->step[rq->phase].ask(&ctx, job->upload, rq->part, &request, &error)) {
+        job_request_remove(job, rq);
+        walk_fail(&job->walk, error);
+        return false;
+    }
+    spans_from_content(request, job->content);
+    rq->sending = transfer_start(e->transfer, request, job->fd, rq);
+    return true;
+}
+
+void engine_send_outbox(Hoist *e)
+{
+    g_autoptr(GPtrArray) failed = g_ptr_array_new();
+    for (guint i = 0; i < e->outbox->len; i++) {
+        JobRequest *rq = e->outbox->pdata[i];
+        Job *job = rq->job;
+        if (!send_request(e, rq) && !g_ptr_array_find(failed, job, NULL))
+            g_ptr_array_add(failed, job);
+    }
+    g_ptr_array_set_size(e->outbox, 0);
+    for (guint i = 0; i < failed->len; i++)
+        engine_pump(e, failed->pdata[i]);
+}
+
+static void store_part(Hoist *e, Job *job, unsigned n)
+{
+    const Part *part = &job->upload->parts[n];
+    StorePart row = { .number = n + 1, .bytes = upload_part_bytes(job->upload, n), .etag = part->etag };
+    if (part->digest != NULL)
+        row.digest = *part->digest;
+    GError *error = NULL;
+    if (!store_part_done(e->store, job->upload_row, &row, &error))
+        engine_store_trouble(e, error);
+    engine_acked(e, &job->rec, job->rec.acked_bytes + row.bytes);
+}
+
+static void drop_part(Hoist *e, Job *job, unsigned n)
+{
+    GError *error = NULL;
+    if (!store_part_drop(e->store, job->upload_row, n + 1, &error))
+        engine_store_trouble(e, error);
+    engine_acked(e, &job->rec, job->rec.acked_bytes - MIN(job->rec.acked_bytes, upload_part_bytes(job->upload, n)));
+}
+
+/* The server's list against ours: what it lacks is sent again, what it has and we forgot is taken. */
+static void after_resume(Hoist *e, Job *job)
+{
+    const Upload *up = job->upload;
+    unsigned there = 0;
+    for (unsigned i = 0; i < up->n_parts; i++) {
+        there += up->parts[i].done;
+        const bool known = job->walk.parts[i].state == PART_DONE;
+        if (up->parts[i].done && !known)
+            store_part(e, job, i);
+        else if (!up->parts[i].done && known)
+            drop_part(e, job, i);
+    }
+    job->resumed = true;
+    job->acked_bytes = upload_done_bytes(up);
+    g_free(job->rec.note);
+    job->rec.note = g_strdup_printf("resumed: %u of %u parts were there", there, up->n_parts);
+}
+
+/* Uploads of our key that we lost the id of: none of them may stay open. The row stays until they are gone, so that a kill in between
+ * does not lose them again. */
+static void after_find(Hoist *e, Job *job)
+{
+    Upload *up = job->upload;
+    GError *error = NULL;
+    if (!engine_reap_found(e, job->batch, up, job->upload_row, 0) && !store_upload_state(e->store, job->upload_row, 5, &error))
+        engine_store_trouble(e, error);
+    g_clear_pointer(&up->found, g_ptr_array_unref);
+    job->upload_row = 0;
+}
+
+static void effects(Hoist *e, Job *job, Phase phase, unsigned part, GError **changed)
+{
+    GError *error = NULL;
+    if (phase == PHASE_OPEN && !store_upload_opened(e->store, job->upload_row, job->upload->upload_id, &error))
+        engine_store_trouble(e, error);
+    else if (phase == PHASE_RESUME)
+        after_resume(e, job);
+    else if (phase == PHASE_FIND)
+        after_find(e, job);
+    if (phase != PHASE_PART)
+        return;
+    if (job->fd >= 0 && !source_check(job->fd, &job->sent_id, changed))
+        return;
+    job->upload->parts[part].done = true;
+    if (job->upload->multipart)
+        store_part(e, job, part);
+}
+
+/* Credentials that ended: read anew once; the same ones again are no help. renewals is that of the request, which may have been signed
+ * before the answer to another one led to new ones. */
+static Verdict renewed(Hoist *e, Job *job, unsigned renewals, Verdict verdict, const GError *error)
+{
+    Batch *b = job->batch;
+    if (fault_code(error) != FAULT_EXPIRED || b->creds == NULL)
+        return verdict;
+    if (renewals != b->renewals)
+        return VERDICT_AGAIN;
+    g_autofree char *old = g_strdup(b->creds->session_token);
+    g_autofree char *old_key = g_strdup(b->creds->access_key);
+    g_autoptr(AwsConfig) fresh = aws_config_load(creds_env_process, NULL, NULL, NULL);
+    g_autoptr(Credentials) creds =
+        fresh == NULL ? NULL : creds_find(fresh, hoist_settings_get(b->settings, "profile"), creds_env_process, NULL, NULL);
+    const bool changed = creds != NULL && (g_strcmp0(creds->session_token, old) != 0 || g_strcmp0(creds->access_key, old_key) != 0);
+    if (old != NULL)
+        digest_wipe(old, strlen(old));
+    if (!changed)
+        return verdict;
+    credentials_free(b->creds);
+    b->creds = g_steal_pointer(&creds);
+    b->renewals++;
+    aws_config_free(e->aws);
+    e->aws = g_steal_pointer(&fresh);
+    return VERDICT_AGAIN;
+}
+
+static void note_fault(Hoist *e, Job *job, const GError *error, bool retry)
+{
+    if (error == NULL) {
+        g_clear_error(&job->fault);
+        return;
+    }
+    if (fault_code(error) == FAULT_SLOW_DOWN)
+        jobs_slow_down(&e->slots, engine_now_us());
+    if (retry) {
+        g_clear_error(&job->fault);
+        job->fault = g_error_copy(error);
+    }
+}
+
+static void on_response(Hoist *e, Job *job, Phase phase, unsigned part, unsigned renewals, const Response *rs)
+{
+    Batch *b = job->batch;
+    const DestCtx ctx = engine_ctx(b);
+    GError *error = NULL, *changed = NULL;
+    Verdict verdict = ctx.ops->step[phase].read(&ctx, job->upload, part, rs, &error);
+    engine_learned(e, b);
+    verdict = renewed(e, job, renewals, verdict, error);
+    note_fault(e, job, error, verdict == VERDICT_RETRY);
+    if (verdict == VERDICT_OK && job->walk.phase != N_PHASES)
+        effects(e, job, phase, part, &changed);
+    const int64_t retry_after_ms = response_retry_after_ms(rs, ctx.now_s + ctx.learned->clock_offset_s);
+    walk_answer(&job->walk, job->upload, phase, part, verdict, error, retry_after_ms, engine_random01(), engine_now_us());
+    if (changed != NULL)
+        walk_fail(&job->walk, changed);
+}
+
+static void on_answer(Hoist *e, JobRequest *rq, TransferAnswer *answer)
+{
+    Job *job = rq->job;
+    const Phase phase = rq->phase;
+    const unsigned part = rq->part, renewals = rq->renewals;
+    job_request_remove(job, rq);
+    if (answer->error != NULL) {
+        note_fault(e, job, answer->error, !answer->free_retry);
+        walk_broken(&job->walk, phase, part, g_steal_pointer(&answer->error), answer->free_retry, engine_random01(), engine_now_us());
+    } else {
+        on_response(e, job, phase, part, renewals, answer->rs);
+    }
+    const bool failed = job->fault != NULL;
+    const int64_t id = job->rec.id;
+    engine_pump(e, job);
+    job = g_hash_table_lookup(e->jobs, &id);
+    if (failed && job != NULL && job->retry_at_us > engine_now_us())
+        engine_tell_row(e, job, HOIST_ROW_RETRY);
+}
+
+void engine_read_answers(Hoist *e)
+{
+    TransferAnswer *answer;
+    while ((answer = transfer_take(e->transfer)) != NULL) {
+        if (*(const AnswerTo *)answer->user == ANSWER_REAP)
+            engine_reap_answer(e, answer->user, answer);
+        else
+            on_answer(e, answer->user, answer);
+        transfer_answer_free(answer);
+    }
+}

@@ -1,0 +1,230 @@
+#include "job.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#define BIT(state) (1u << (state))
+
+static const unsigned may_follow[HOIST_N_STATES] = {
+    [HOIST_QUEUED] = BIT(HOIST_PREPARING) | BIT(HOIST_ACTIVE) | BIT(HOIST_COMPLETING) | BIT(HOIST_PAUSED) | BIT(HOIST_FAILED) |
+                     BIT(HOIST_CANCELLING) | BIT(HOIST_CANCELLED),
+    [HOIST_PREPARING] =
+        BIT(HOIST_QUEUED) | BIT(HOIST_ACTIVE) | BIT(HOIST_PAUSED) | BIT(HOIST_FAILED) | BIT(HOIST_CANCELLING) | BIT(HOIST_CANCELLED),
+    [HOIST_ACTIVE] = BIT(HOIST_QUEUED) | BIT(HOIST_COMPLETING) | BIT(HOIST_DONE) | BIT(HOIST_PAUSED) | BIT(HOIST_FAILED) |
+                     BIT(HOIST_CANCELLING) | BIT(HOIST_CANCELLED),
+    [HOIST_COMPLETING] = BIT(HOIST_QUEUED) | BIT(HOIST_DONE) | BIT(HOIST_FAILED) | BIT(HOIST_CANCELLING) | BIT(HOIST_CANCELLED),
+    [HOIST_DONE] = 0,
+    [HOIST_FAILED] = BIT(HOIST_QUEUED) | BIT(HOIST_CANCELLING) | BIT(HOIST_CANCELLED),
+    [HOIST_PAUSED] = BIT(HOIST_QUEUED) | BIT(HOIST_CANCELLING) | BIT(HOIST_CANCELLED),
+    [HOIST_CANCELLING] = BIT(HOIST_CANCELLED),
+    [HOIST_CANCELLED] = BIT(HOIST_QUEUED),
+};
+
+bool job_may_enter(HoistState from, HoistState to)
+{
+    return (may_follow[from] & BIT(to)) != 0;
+}
+
+gint job_by_place(gconstpointer a, gconstpointer b)
+{
+    const StoreJob *x = &((const Job *)a)->rec, *y = &((const Job *)b)->rec;
+    if (x->pos != y->pos)
+        return x->pos < y->pos ? -1 : 1;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+void job_enter(Job *job, HoistState to)
+{
+    g_assert(job_may_enter(job->state, to)); /* a bug of ours, never of the network */
+    job->state = to;
+    job->dirty = true;
+}
+
+static void copy_record(StoreJob *to, const StoreJob *from)
+{
+    *to = *from;
+    char **const strings[] = { &to->path,  &to->name,  &to->key, &to->staged, &to->recipe,  &to->note,
+                               &to->fault, &to->cause, &to->url, &to->etag,   &to->version, &to->checksum };
+    for (size_t i = 0; i < G_N_ELEMENTS(strings); i++)
+        *strings[i] = g_strdup(*strings[i]);
+}
+
+Job *job_new(const StoreJob *rec, Batch *batch)
+{
+    Job *job = g_new0(Job, 1);
+    copy_record(&job->rec, rec);
+    job->batch = batch;
+    job->state = rec->state;
+    job->fd = -1;
+    job->requests = g_ptr_array_new_with_free_func(g_free);
+    return job;
+}
+
+void job_forget_work(Job *job)
+{
+    if (job->fd >= 0)
+        close(job->fd);
+    job->fd = -1;
+    g_clear_pointer(&job->content, g_bytes_unref);
+    g_clear_pointer(&job->content_type, g_free);
+    g_clear_pointer(&job->upload, upload_free);
+    walk_clear(&job->walk);
+    job->upload_row = 0;
+    job->parked = false;
+    job->acked_bytes = job->sent_bytes = 0;
+    job->tries = 0;
+    job->retry_at_us = 0;
+}
+
+void job_free(Job *job)
+{
+    if (job == NULL)
+        return;
+    g_assert(!job_busy(job));
+    job_forget_work(job);
+    g_clear_error(&job->fault);
+    g_ptr_array_unref(job->requests);
+    store_job_clear(&job->rec);
+    g_free(job);
+}
+
+JobRequest *job_request_add(Job *job, Phase phase, unsigned part)
+{
+    JobRequest *rq = g_new0(JobRequest, 1);
+    *rq = (JobRequest){ .job = job, .phase = phase, .part = part };
+    g_ptr_array_add(job->requests, rq);
+    return rq;
+}
+
+void job_request_remove(Job *job, JobRequest *rq)
+{
+    g_ptr_array_remove_fast(job->requests, rq);
+}
+
+bool job_busy(const Job *job)
+{
+    return job->opening != NULL || job->imaging || job->requests->len > 0;
+}
+
+uint64_t job_record_bytes(const StoreJob *rec)
+{
+    return rec->staged != NULL ? rec->staged_bytes : rec->src.size_bytes;
+}
+
+uint64_t job_bytes(const Job *job)
+{
+    return job_record_bytes(&job->rec);
+}
+
+/* ------------------------------------------------------------------ what clients see */
+
+void job_measure(Job *job, Transfer *transfer, int64_t now_us)
+{
+    if (job->upload == NULL)
+        return;
+    uint64_t acked = upload_done_bytes(job->upload), sent = acked;
+    for (guint i = 0; i < job->requests->len; i++) {
+        const JobRequest *rq = job->requests->pdata[i];
+        if (rq->sending == NULL || rq->phase != PHASE_PART)
+            continue;
+        TransferProgress p;
+        transfer_progress(transfer, rq->sending, &p);
+        acked += p.acked_bytes;
+        sent += p.sent_bytes;
+    }
+    job->acked_bytes = MAX(job->acked_bytes, acked);
+    job->sent_bytes = MAX(sent, job->acked_bytes);
+    rate_feed(&job->meter, job->acked_bytes, now_us);
+}
+
+static char *words_of_wait(const Job *job, Transfer *transfer)
+{
+    unsigned quiet_ms = G_MAXUINT;
+    bool waiting = job->requests->len > 0, connecting = false, hashing = false;
+    for (guint i = 0; i < job->requests->len; i++) {
+        const JobRequest *rq = job->requests->pdata[i];
+        hashing = hashing || rq->hashing != NULL;
+        if (rq->sending == NULL)
+            continue;
+        TransferProgress p;
+        transfer_progress(transfer, rq->sending, &p);
+        quiet_ms = MIN(quiet_ms, p.quiet_ms);
+        waiting = waiting && (p.waiting || rq->phase != PHASE_PART);
+        connecting = connecting || p.connecting;
+    }
+    if (quiet_ms == G_MAXUINT)
+        return hashing ? g_strdup("computing checksums") : NULL;
+    if (connecting)
+        return quiet_ms > 1000 ? g_strdup("connecting") : NULL;
+    if (quiet_ms >= 3000)
+        return g_strdup_printf(waiting ? "no answer for %u s" : "stalled for %u s", quiet_ms / 1000);
+    if (job->state == HOIST_COMPLETING)
+        return g_strdup("the server puts the parts together");
+    return waiting && quiet_ms > 500 ? g_strdup("waiting for the server") : NULL;
+}
+
+static void add_live(HoistRow *row, const Job *job, Transfer *transfer, int64_t now_us)
+{
+    row->bps = job->requests->len > 0 ? rate_bps(&job->meter) : 0;
+    row->eta_s = row->bytes > job->acked_bytes ? rate_eta_s(&job->meter, row->bytes - job->acked_bytes, now_us) : -1;
+    if (job->retry_at_us > 0) {
+        row->retry_in_ms = MAX(0, (job->retry_at_us - now_us) / 1000);
+        row->tries = job->tries;
+    } else {
+        row->wait = words_of_wait(job, transfer);
+    }
+    if (job->state == HOIST_PREPARING)
+        row->wait = g_strdup(job->parked ? "waits for room for prepared pictures" : job->imaging ? "preparing the picture" : "reading");
+}
+
+HoistRow *job_row(const Job *job, const char *dest_name, Transfer *transfer, int64_t now_us)
+{
+    const StoreJob *rec = &job->rec;
+    HoistRow live = { .id = rec->id,
+                      .batch = rec->batch,
+                      .pos = rec->pos,
+                      .state = job->state,
+                      .path = rec->path,
+                      .name = rec->name,
+                      .key = rec->key,
+                      .dest = (char *)dest_name,
+                      .source_bytes = rec->src.size_bytes,
+                      .bytes = job_bytes(job),
+                      .acked_bytes = job->acked_bytes,
+                      .sent_bytes = job->sent_bytes,
+                      .eta_s = -1,
+                      .retry_in_ms = -1,
+                      .tries = rec->tries,
+                      .max_tries = WALK_TRIES,
+                      .recipe = rec->recipe,
+                      .note = rec->note,
+                      .url = rec->url,
+                      .etag = rec->etag,
+                      .checksum = rec->checksum,
+                      .version = rec->version,
+                      .verified = (HoistVerified)rec->verified,
+                      .added_ns = rec->added_ns,
+                      .started_ns = rec->started_ns,
+                      .done_ns = rec->done_ns };
+    if (transfer == NULL && rec->fault != NULL &&
+        (job->state == HOIST_FAILED || job->state == HOIST_PAUSED || job->state == HOIST_QUEUED)) {
+        live.fault = rec->fault;
+        live.cause = rec->cause;
+        live.remedy = (char *)hoist_remedy_of(rec->fault);
+    }
+    if (job->fault != NULL) {
+        live.fault = (char *)hoist_fault_name(job->fault);
+        live.cause = job->fault->message;
+        live.remedy = (char *)hoist_fault_remedy(job->fault);
+    }
+    if (job->upload != NULL && job->upload->multipart) {
+        live.parts = job->upload->n_parts;
+        live.upload_id = job->upload->upload_id;
+        for (unsigned i = 0; i < live.parts; i++)
+            live.parts_done += job->upload->parts[i].done;
+    }
+    HoistRow *row = hoist_row_dup(&live);
+    if (transfer != NULL)
+        add_live(row, job, transfer, now_us);
+    return row;
+}

@@ -1,0 +1,382 @@
+#include "upload.h"
+
+#include "rate.h"
+
+enum { BACKOFF_BASE_MS = 1000, BACKOFF_CAP_MS = 20000 };
+
+static void enter(Walk *w, Phase phase)
+{
+    w->phase = phase;
+    w->out = false;
+    w->tries = w->agains = 0;
+    w->not_before_us = 0;
+}
+
+static void end(Walk *w, StepKind kind, GError *error)
+{
+    w->phase = N_PHASES;
+    w->end = kind;
+    g_clear_error(&w->error);
+    w->error = error;
+}
+
+void walk_init(Walk *w, const DestOps *ops, const Upload *up, WalkBegin begin, unsigned parts_at_once, unsigned digests, bool verify)
+{
+    *w = (Walk){ .n_parts = up->n_parts, .digests = digests, .verify = verify };
+    w->max_out = ops->parallel ? MAX(parts_at_once, 1) : 1;
+    w->has_close = up->multipart && ops->step[PHASE_CLOSE].ask != NULL;
+    w->has_verify = ops->step[PHASE_VERIFY].ask != NULL;
+    w->has_find = ops->step[PHASE_FIND].ask != NULL;
+    w->parts = g_new0(WalkPart, up->n_parts);
+    for (unsigned i = 0; i < up->n_parts; i++)
+        if (up->parts[i].done)
+            w->parts[i].state = PART_DONE;
+
+    w->has_open = up->multipart && ops->step[PHASE_OPEN].ask != NULL;
+    if (begin == WALK_NEW && up->look_first && ops->step[PHASE_LOOK].ask != NULL)
+        enter(w, PHASE_LOOK);
+    else if (begin == WALK_FIND && w->has_find)
+        enter(w, PHASE_FIND);
+    else if (begin == WALK_RESUME && ops->step[PHASE_RESUME].ask != NULL)
+        enter(w, PHASE_RESUME);
+    else if (begin == WALK_CLOSE && w->has_close)
+        enter(w, PHASE_CLOSE);
+    else
+        enter(w, w->has_open && begin != WALK_RESUME ? PHASE_OPEN : PHASE_PART);
+}
+
+void walk_clear(Walk *w)
+{
+    g_clear_pointer(&w->parts, g_free);
+    g_clear_error(&w->error);
+    *w = (Walk){ .phase = N_PHASES, .end = STEP_FAILED };
+}
+
+/* ------------------------------------------------------------------ what next */
+
+static bool all_parts_done(const Walk *w)
+{
+    for (unsigned i = w->first_open; i < w->n_parts; i++)
+        if (w->parts[i].state != PART_DONE)
+            return false;
+    return true;
+}
+
+/* A part that came from an earlier run or a listing may lack its digest, which the checksum of the whole needs. */
+static bool needs_hash(const Walk *w, const Upload *up, unsigned part)
+{
+    const DigestSet *set = up->parts[part].digest;
+    return w->digests != 0 && (set == NULL || (set->have & w->digests) != w->digests);
+}
+
+static Step wait_until(int64_t at_us)
+{
+    return (Step){ .kind = STEP_WAIT, .at_us = at_us };
+}
+
+static Step next_part(Walk *w, const Upload *up, int64_t now_us)
+{
+    int64_t soonest = 0;
+    unsigned ahead = 0;
+    while (w->first_open < w->n_parts && w->parts[w->first_open].state == PART_DONE)
+        w->first_open++;
+    for (unsigned i = w->first_open; i < w->n_parts && ahead < 2 * w->max_out + 1; i++) {
+        WalkPart *p = &w->parts[i];
+        if (p->state == PART_DONE)
+            continue;
+        ahead++;
+        if (p->state == PART_IDLE && !needs_hash(w, up, i))
+            p->state = PART_READY;
+        if (p->state == PART_IDLE && w->n_hashing < w->max_out + 1) {
+            p->state = PART_HASHING;
+            w->n_hashing++;
+            return (Step){ .kind = STEP_HASH, .phase = PHASE_PART, .part = i };
+        }
+        if (p->state != PART_READY || w->n_out >= w->max_out)
+            continue;
+        const int64_t not_before_us = MAX(p->not_before_us, w->blows > 0 ? w->hold_us : 0);
+        if (not_before_us <= now_us) {
+            p->state = PART_OUT;
+            w->n_out++;
+            return (Step){ .kind = STEP_ASK, .phase = PHASE_PART, .part = i };
+        }
+        soonest = soonest == 0 ? not_before_us : MIN(soonest, not_before_us);
+    }
+    return wait_until(soonest);
+}
+
+/* CLOSE wants the digest of every part, also of those that an earlier run sent. */
+static Step hash_before_close(Walk *w, const Upload *up)
+{
+    for (unsigned i = 0; i < w->n_parts; i++)
+        if (w->parts[i].state == PART_DONE && needs_hash(w, up, i)) {
+            if (w->n_hashing > w->max_out)
+                return wait_until(0);
+            w->parts[i].state = PART_HASHING;
+            w->n_hashing++;
+            return (Step){ .kind = STEP_HASH, .phase = PHASE_PART, .part = i };
+        }
+    return w->n_hashing > 0 ? wait_until(0) : (Step){ .kind = STEP_ASK };
+}
+
+static Step ask_once(Walk *w, int64_t now_us)
+{
+    if (w->out)
+        return wait_until(0);
+    if (w->not_before_us > now_us)
+        return wait_until(w->not_before_us);
+    w->out = true;
+    return (Step){ .kind = STEP_ASK, .phase = w->phase };
+}
+
+static void after_object(Walk *w, const Upload *up)
+{
+    if (w->verify && w->has_verify && up->verified == VERIFIED_NOT)
+        enter(w, PHASE_VERIFY);
+    else
+        end(w, STEP_DONE, NULL);
+}
+
+Step walk_next(Walk *w, const Upload *up, int64_t now_us)
+{
+    if (w->phase == PHASE_PART) {
+        const Step step = next_part(w, up, now_us);
+        if (step.kind != STEP_WAIT || !all_parts_done(w))
+            return step;
+        if (!w->has_close) {
+            after_object(w, up);
+        } else {
+            const Step hash = hash_before_close(w, up);
+            if (hash.kind != STEP_ASK)
+                return hash;
+            enter(w, PHASE_CLOSE);
+        }
+    }
+    if (w->phase == N_PHASES)
+        return (Step){ .kind = w->end };
+    return ask_once(w, now_us);
+}
+
+void walk_hashed(Walk *w, const Upload *up, unsigned part)
+{
+    if (w->parts == NULL || w->parts[part].state != PART_HASHING)
+        return;
+    w->n_hashing--;
+    w->parts[part].state = up->parts[part].done ? PART_DONE : PART_READY;
+}
+
+/* ------------------------------------------------------------------ what it means */
+
+/* Counters of a request: those of its part, else of the phase. */
+static void remember(Walk *w, GError *error)
+{
+    g_clear_error(&w->error);
+    w->error = error;
+}
+
+static void later(Walk *w, Phase phase, unsigned part, GError *error, bool counts, int64_t retry_after_ms, double random01, int64_t now_us)
+{
+    if (phase == PHASE_PART && counts && w->blows > 0 && now_us < w->hold_us) {
+        w->parts[part].not_before_us = w->hold_us; /* the same outage as that of a neighbour */
+        remember(w, error);
+        return;
+    }
+    unsigned *tries = phase == PHASE_PART ? &w->parts[part].tries : &w->tries;
+    int64_t *at = phase == PHASE_PART ? &w->parts[part].not_before_us : &w->not_before_us;
+    if (counts && phase == PHASE_PART)
+        w->blows++;
+    if (counts && (++*tries >= WALK_TRIES || w->blows >= WALK_TRIES)) {
+        end(w, STEP_FAILED, error);
+        return;
+    }
+    *at = counts ? now_us + 1000 * backoff_ms(MAX(*tries, w->blows), BACKOFF_BASE_MS, BACKOFF_CAP_MS, retry_after_ms, random01) : now_us;
+    if (counts && phase == PHASE_PART)
+        w->hold_us = *at;
+    remember(w, error);
+}
+
+static void again(Walk *w, Phase phase, unsigned part, GError *error, int64_t now_us)
+{
+    unsigned *agains = phase == PHASE_PART ? &w->parts[part].agains : &w->agains;
+    if (++*agains > WALK_AGAIN)
+        end(w, STEP_FAILED, error);
+    else
+        later(w, phase, part, error, false, -1, 0, now_us);
+}
+
+/* The server may have opened an upload whose id nobody heard: it is looked for before another one is opened. */
+static void find_lost(Walk *w, GError *error, double random01, int64_t now_us)
+{
+    if (++w->lost_opens >= WALK_TRIES) {
+        end(w, STEP_FAILED, error);
+        return;
+    }
+    enter(w, PHASE_FIND);
+    w->tries = w->lost_opens;
+    w->not_before_us = now_us + 1000 * backoff_ms(w->tries, BACKOFF_BASE_MS, BACKOFF_CAP_MS, -1, random01);
+    g_clear_error(&w->error);
+    w->error = error;
+}
+
+static void back_in(Walk *w, Phase phase, unsigned part, PartState to)
+{
+    if (phase != PHASE_PART) {
+        w->out = false;
+    } else if (w->parts != NULL && w->parts[part].state == PART_OUT) {
+        w->n_out--;
+        w->parts[part].state = to;
+    }
+}
+
+static void phase_through(Walk *w, const Upload *up, Phase phase)
+{
+    g_clear_error(&w->error);
+    switch (phase) {
+    case PHASE_LOOK:
+        enter(w, w->has_open ? PHASE_OPEN : PHASE_PART);
+        break;
+    case PHASE_FIND:
+        enter(w, PHASE_OPEN);
+        break;
+    case PHASE_RESUME:
+        for (unsigned i = 0; i < w->n_parts; i++)
+            w->parts[i].state = up->parts[i].done ? PART_DONE : PART_IDLE;
+        enter(w, PHASE_PART);
+        break;
+    case PHASE_OPEN:
+        enter(w, PHASE_PART);
+        break;
+    case PHASE_CLOSE:
+        after_object(w, up);
+        break;
+    case PHASE_VERIFY:
+        end(w, STEP_DONE, NULL);
+        break;
+    case PHASE_PART:
+    case PHASE_ABORT:
+    case N_PHASES:
+        break;
+    }
+}
+
+/* The upload is gone or its outcome open: only the object itself can tell. */
+static void ask_object(Walk *w, GError *error)
+{
+    if (!w->has_verify) {
+        end(w, STEP_RESTART, error);
+        return;
+    }
+    w->closed_unknown = true;
+    enter(w, PHASE_VERIFY);
+    g_clear_error(&w->error);
+    w->error = error;
+}
+
+static void restart(Walk *w, Phase phase, GError *error)
+{
+    if (phase == PHASE_VERIFY && w->closed_unknown && !w->close_again && w->has_close) {
+        /* not there: Complete was perhaps never heard; it is harmless to say it twice */
+        w->close_again = true;
+        w->closed_unknown = false;
+        enter(w, PHASE_CLOSE);
+        g_clear_error(&w->error);
+        w->error = error;
+    } else if (phase == PHASE_RESUME && fault_code(error) == FAULT_UPLOAD_GONE) {
+        w->close_again = true; /* there is nothing left to complete */
+        ask_object(w, error);
+    } else {
+        end(w, STEP_RESTART, error);
+    }
+}
+
+void walk_answer(Walk *w, const Upload *up, Phase phase, unsigned part, Verdict verdict, GError *error, int64_t retry_after_ms,
+                 double random01, int64_t now_us)
+{
+    back_in(w, phase, part, verdict == VERDICT_OK ? PART_DONE : PART_READY);
+    if (w->phase == N_PHASES) {
+        g_clear_error(&error);
+        return;
+    }
+    switch (verdict) {
+    case VERDICT_OK:
+        g_clear_error(&error);
+        w->blows = 0;
+        phase_through(w, up, phase);
+        break;
+    case VERDICT_MORE:
+        g_clear_error(&error);
+        break;
+    case VERDICT_AGAIN:
+        again(w, phase, part, error, now_us);
+        break;
+    case VERDICT_RETRY:
+        if (phase == PHASE_OPEN && w->has_find && fault_code(error) == FAULT_BAD_ANSWER) {
+            find_lost(w, error, random01, now_us);
+            break;
+        }
+        later(w, phase, part, error, true, retry_after_ms, random01, now_us);
+        break;
+    case VERDICT_RESTART:
+        restart(w, phase, error);
+        break;
+    case VERDICT_UNKNOWN:
+        ask_object(w, error);
+        break;
+    case VERDICT_FAIL:
+        end(w, STEP_FAILED, error);
+        break;
+    }
+}
+
+void walk_broken(Walk *w, Phase phase, unsigned part, GError *error, bool free_retry, double random01, int64_t now_us)
+{
+    back_in(w, phase, part, PART_READY);
+    if (w->phase == N_PHASES) {
+        g_clear_error(&error);
+        return;
+    }
+    const FaultInfo *info = fault_info((int)fault_code(error));
+    if (info->cure == CURE_RESTART)
+        end(w, STEP_RESTART, error);
+    else if (info->cure == CURE_USER)
+        end(w, STEP_FAILED, error);
+    else if (phase == PHASE_CLOSE && !free_retry)
+        ask_object(w, error);
+    else if (phase == PHASE_OPEN && !free_retry && w->has_find && fault_code(error) != FAULT_CONNECT && fault_code(error) != FAULT_RESOLVE)
+        find_lost(w, error, random01, now_us);
+    else if (free_retry)
+        again(w, phase, part, error, now_us);
+    else
+        later(w, phase, part, error, true, -1, random01, now_us);
+}
+
+void walk_withdrawn(Walk *w, Phase phase, unsigned part)
+{
+    back_in(w, phase, part, PART_READY);
+}
+
+void walk_fail(Walk *w, GError *error)
+{
+    end(w, fault_info((int)fault_code(error))->cure == CURE_RESTART ? STEP_RESTART : STEP_FAILED, error);
+}
+
+void walk_hurry(Walk *w)
+{
+    w->not_before_us = w->hold_us = 0;
+    for (unsigned i = 0; w->parts != NULL && i < w->n_parts; i++)
+        w->parts[i].not_before_us = 0;
+}
+
+bool walk_retrying(const Walk *w, unsigned *tries_out, int64_t *at_us_out)
+{
+    unsigned tries = w->phase == N_PHASES ? 0 : w->tries;
+    int64_t at = w->not_before_us;
+    for (unsigned i = w->first_open; w->phase == PHASE_PART && w->parts != NULL && i < w->n_parts; i++)
+        if (w->parts[i].state == PART_READY && MAX(w->parts[i].tries, w->blows) > tries) {
+            tries = MAX(w->parts[i].tries, w->blows);
+            at = MAX(w->parts[i].not_before_us, w->blows > 0 ? w->hold_us : 0);
+        }
+    *tries_out = tries;
+    *at_us_out = at;
+    return tries > 0;
+}
