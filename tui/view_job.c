@@ -1,0 +1,189 @@
+#include <string.h>
+
+#include "fmt.h"
+#include "view.h"
+
+enum { LABEL = 11, WRAP_ROWS = 6 };
+
+/* Where the next line goes. */
+typedef struct {
+    Canvas *c;
+    int x, y, width, bottom;
+} Pen;
+
+static void line(Pen *p, const char *label, Role role, Cut cut, const char *value)
+{
+    if (value == NULL || *value == '\0' || p->y >= p->bottom)
+        return;
+    canvas_text(p->c, p->x, p->y, LABEL - 1, ROLE_DIM, label);
+    canvas_fit(p->c, p->x + LABEL, p->y, p->width - LABEL, role, cut, false, value);
+    p->y++;
+}
+
+static void wrapped(Pen *p, const char *label, Role role, const char *value)
+{
+    if (value == NULL || *value == '\0' || p->y >= p->bottom)
+        return;
+    canvas_text(p->c, p->x, p->y, LABEL - 1, ROLE_DIM, label);
+    p->y += canvas_wrap(p->c, p->x + LABEL, p->y, p->width - LABEL, MIN(WRAP_ROWS, p->bottom - p->y), role, value);
+}
+
+static void foreign(Pen *p, const char *label, Cut cut, const char *bytes)
+{
+    g_autofree char *text = hoist_text(bytes);
+    line(p, label, ROLE_TEXT, cut, text);
+}
+
+static void gap(Pen *p)
+{
+    p->y++;
+}
+
+static void draw_state(Ui *ui, Pen *p, const ModelRow *mr)
+{
+    const HoistRow *row = mr->row;
+    g_autofree char *words = view_state_words(ui, mr);
+    g_autofree char *wait = hoist_text(row->wait);
+    g_autofree char *state = NULL;
+    if (row->state == HOIST_FAILED)
+        state = g_strdup_printf("%s failed", view_state_glyph(row));
+    else
+        state = g_strdup_printf("%s %s", view_state_glyph(row), row->state == HOIST_ACTIVE ? "sending" : words);
+    line(p, "state", view_state_role(row), CUT_END, state);
+    line(p, "", ROLE_WARN, CUT_END, wait);
+}
+
+static void draw_moving(Pen *p, const HoistRow *row)
+{
+    if (row->state != HOIST_ACTIVE && row->state != HOIST_COMPLETING)
+        return;
+    g_autofree char *numbers = g_strdup_printf("%s confirmed", fmt_size(row->acked_bytes).s);
+    g_autofree char *flight =
+        g_strdup_printf("%s, %s on its way", numbers, fmt_size(row->sent_bytes - MIN(row->acked_bytes, row->sent_bytes)).s);
+    g_autofree char *pace = g_strdup_printf("%s   ETA %s", fmt_rate(row->bps).s, fmt_time(row->eta_s).s);
+    if (p->y < p->bottom) {
+        const int bar = p->width - LABEL - 5;
+        canvas_text(p->c, p->x, p->y, LABEL, ROLE_DIM, "progress");
+        canvas_bar(p->c, p->x + LABEL, p->y, bar, row->acked_bytes, row->sent_bytes, row->bytes, false);
+        canvas_fit(p->c, p->x + p->width - 4, p->y, 4, ROLE_TEXT, CUT_END, true, fmt_percent(row->acked_bytes, row->bytes, false).s);
+        p->y++;
+    }
+    wrapped(p, "", ROLE_TEXT, row->sent_bytes > row->acked_bytes ? flight : numbers);
+    line(p, "speed", ROLE_TEXT, CUT_END, pace);
+}
+
+/* What went wrong, and what to do about it. */
+static void draw_fault(Pen *p, const HoistRow *row)
+{
+    if (row->cause == NULL)
+        return;
+    g_autofree char *cause = hoist_text(row->cause);
+    g_autofree char *remedy = hoist_text(row->remedy);
+    gap(p);
+    wrapped(p, "why", row->state == HOIST_FAILED ? ROLE_BAD : ROLE_WARN, cause);
+    wrapped(p, "what to do", ROLE_STRONG, remedy);
+    gap(p);
+}
+
+static char *size_text(const HoistRow *row)
+{
+    if (row->bytes == row->source_bytes || row->bytes == 0 || row->source_bytes == 0)
+        return g_strdup(fmt_size(MAX(row->bytes, row->source_bytes)).s);
+    const double change = 100.0 * ((double)row->bytes - (double)row->source_bytes) / (double)row->source_bytes;
+    return g_strdup_printf("%s → %s (%+.0f %%)", fmt_size(row->source_bytes).s, fmt_size(row->bytes).s, change);
+}
+
+static char *times_text(const HoistRow *row)
+{
+    GString *text = g_string_new(NULL);
+    if (row->added_ns > 0)
+        g_string_append_printf(text, "added %s  ", fmt_clock(row->added_ns).s);
+    if (row->started_ns > 0)
+        g_string_append_printf(text, "started %s  ", fmt_clock(row->started_ns).s);
+    if (row->done_ns > 0)
+        g_string_append_printf(text, "done %s", fmt_clock(row->done_ns).s);
+    return g_string_free(text, FALSE);
+}
+
+static char *tilde_path(const char *path)
+{
+    const char *home = g_get_home_dir();
+    const size_t n = strlen(home);
+    if (path != NULL && n > 1 && strncmp(path, home, n) == 0 && path[n] == '/') {
+        g_autofree char *rest = hoist_text(path + n);
+        return g_strconcat("~", rest, NULL);
+    }
+    return hoist_text(path);
+}
+
+static void draw_facts(Pen *p, const HoistRow *row)
+{
+    g_autofree char *source = tilde_path(row->path);
+    g_autofree char *size = size_text(row);
+    g_autofree char *parts = row->parts > 0 ? g_strdup_printf("%u of %u", row->parts_done, row->parts) : NULL;
+    g_autofree char *tries = row->tries > 1 ? g_strdup_printf("%u of %u", row->tries, row->max_tries) : NULL;
+    line(p, "source", ROLE_TEXT, CUT_MIDDLE, source);
+    foreign(p, "to", CUT_MIDDLE, row->dest);
+    foreign(p, "key", CUT_MIDDLE, row->key);
+    line(p, "size", ROLE_TEXT, CUT_END, size);
+    foreign(p, "picture", CUT_END, row->recipe);
+    line(p, "parts", ROLE_TEXT, CUT_END, parts);
+    foreign(p, "upload id", CUT_MIDDLE, row->upload_id);
+    line(p, "tries", ROLE_TEXT, CUT_END, tries);
+    g_autofree char *note = hoist_text(row->note);
+    wrapped(p, "note", ROLE_TEXT, note);
+}
+
+static void draw_result(Pen *p, const HoistRow *row)
+{
+    g_autofree char *times = times_text(row);
+    g_autofree char *url = hoist_text(row->url);
+    if (row->state == HOIST_DONE)
+        line(p, "verified", row->verified == HOIST_VERIFIED_NOT ? ROLE_WARN : ROLE_OK, CUT_END, hoist_verified_text(row->verified));
+    wrapped(p, "url", ROLE_ACCENT, url);
+    foreign(p, "etag", CUT_MIDDLE, row->etag);
+    foreign(p, "checksum", CUT_MIDDLE, row->checksum);
+    foreign(p, "version", CUT_MIDDLE, row->version);
+    wrapped(p, "times", ROLE_DIM, times);
+}
+
+int view_pane(Ui *ui, Canvas *c, int x, int y, int width, int height)
+{
+    const ModelRow *mr = model_selected(ui->model);
+    if (mr == NULL || width < LABEL + 8)
+        return 0;
+    Pen p = { .c = c, .x = x, .y = y, .width = width, .bottom = y + height };
+    g_autofree char *name = hoist_text(mr->row->name);
+    canvas_fit(c, x, p.y++, width, ROLE_STRONG, CUT_MIDDLE, false, name);
+    gap(&p);
+    draw_state(ui, &p, mr);
+    draw_moving(&p, mr->row);
+    draw_fault(&p, mr->row);
+    draw_facts(&p, mr->row);
+    draw_result(&p, mr->row);
+    return p.y - y;
+}
+
+/* ------------------------------------------------------------------ the same over the whole screen */
+
+static void draw(Ui *ui, Canvas *c)
+{
+    int y = 0;
+    view_head(ui, c, &y);
+    if (c->height >= 14) {
+        canvas_hline(c, 0, y, c->width);
+        y++;
+    }
+    if (view_pane(ui, c, 1, y, c->width - 2, c->height - 2 - y) == 0)
+        canvas_text(c, 1, y, c->width - 2, ROLE_DIM, "No file is selected.");
+}
+
+static void act(Ui *ui, Action action)
+{
+    if (action == ACT_BACK)
+        ui_pop(ui);
+    else if (!ui_move(ui, action))
+        ui_act_on_files(ui, action);
+}
+
+const ViewOps view_job = { .where = IN_JOB, .draw = draw, .act = act };
