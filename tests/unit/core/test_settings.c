@@ -1,0 +1,505 @@
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "core/settings.h"
+
+/* ---- one option ---- */
+
+static void refuse(HoistSettings *s, const char *name, const char *value, const char *words)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *origin = g_strconcat("--", name, NULL);
+    g_assert_false(hoist_settings_set(s, name, value, origin, &error));
+    g_assert_error(error, FAULT, FAULT_USAGE);
+    if (strstr(error->message, words) == NULL || !g_str_has_prefix(error->message, origin))
+        g_error("\"%s\" does not say \"%s\"", error->message, words);
+}
+
+static void set(HoistSettings *s, const char *name, const char *value)
+{
+    g_autoptr(GError) error = NULL;
+    hoist_settings_set(s, name, value, name, &error);
+    g_assert_no_error(error);
+}
+
+static void test_rows(void)
+{
+    for (const HoistOpt *opt = hoist_opts(); opt->name != NULL; opt++) {
+        g_assert_true(settings_opt(opt->name) == opt);
+        g_assert_nonnull(opt->help);
+        g_assert_true((opt->arg == NULL) == (opt->kind == HOIST_OPT_SWITCH));
+        g_assert_true(opt->allowed != NULL || (opt->kind != HOIST_OPT_NUMBER && opt->kind != HOIST_OPT_CHOICE));
+        if (opt->def == NULL)
+            continue;
+        g_autoptr(HoistSettings) s = hoist_settings_new(); /* a default must be a value that a person could give */
+        set(s, opt->name, opt->def);
+    }
+    g_autofree char *name = settings_env_name(settings_opt("part-size"));
+    g_assert_cmpstr(name, ==, "HOIST_PART_SIZE");
+    g_assert_null(settings_opt("no-such"));
+}
+
+/* What a destination reads must be an option of ours, and mean the same. */
+static void test_destinations_agree(void)
+{
+    for (const DestOps *const *ops = dest_table(); *ops != NULL; ops++)
+        for (const DestOpt *row = (*ops)->opts; row->name != NULL; row++) {
+            const HoistOpt *opt = settings_opt(row->name);
+            if (opt == NULL)
+                g_error("%s has an option %s that is no option of hoist", (*ops)->scheme, row->name);
+            g_assert_true(opt->per_batch);
+            g_assert_true(opt->repeat == row->repeat);
+            g_assert_true((opt->kind == HOIST_OPT_SWITCH) == (row->arg == NULL));
+            if (row->allowed != NULL)
+                g_assert_cmpstr(opt->allowed, ==, row->allowed);
+        }
+}
+
+static void test_defaults(void)
+{
+    g_autoptr(HoistSettings) s = hoist_settings_new();
+    g_assert_null(hoist_settings_get(s, "to"));
+    g_assert_cmpstr(hoist_settings_get(s, "jobs"), ==, "auto");
+    g_assert_cmpuint(hoist_settings_number(s, "jobs"), ==, 0);
+    g_assert_cmpuint(hoist_settings_number(s, "parts"), ==, 0);
+    g_assert_cmpuint(hoist_settings_number(s, "part-size"), ==, 0);
+    g_assert_cmpuint(hoist_settings_number(s, "spool-size"), ==, 512 << 20);
+    g_assert_cmpstr(hoist_settings_get(s, "key"), ==, "{relpath}");
+    g_assert_false(hoist_settings_switch(s, "unsigned-payload"));
+    g_assert_false(settings_is_set(s, "jobs"));
+    g_auto(GStrv) none = hoist_settings_list(s, "header");
+    g_assert_cmpuint(g_strv_length(none), ==, 0);
+    g_assert_null(hoist_settings_get(s, "no-such"));
+}
+
+static void test_values_are_checked(void)
+{
+    g_autoptr(HoistSettings) s = hoist_settings_new();
+    refuse(s, "jobs", "0", "allowed: 1..64|auto");
+    refuse(s, "jobs", "65", "\"65\"");
+    refuse(s, "jobs", "-1", "allowed");
+    refuse(s, "jobs", "3x", "allowed");
+    refuse(s, "parts", "65", "allowed: 1..64|auto");
+    refuse(s, "part-size", "4M", "allowed: 5MiB..5GiB");
+    refuse(s, "part-size", "6G", "allowed");
+    refuse(s, "max-size", "big", "allowed: like 8M");
+    refuse(s, "if-exists", "maybe", "overwrite|skip|fail");
+    refuse(s, "unsigned-payload", "perhaps", "neither true nor false");
+    refuse(s, "region", "", "is empty");
+    refuse(s, "region", NULL, "is empty");
+    refuse(s, "header", "no colon", "NAME: VALUE");
+    refuse(s, "meta", "=x", "NAME=VALUE");
+    refuse(s, "meta", "a=b\nc", "control character");
+    refuse(s, "exclude", "\xff", "UTF-8");
+    refuse(s, "key", "{nmae}", "{nmae} is unknown");
+    refuse(s, "endpoint", "localhost:9000", "https://HOST");
+    refuse(s, "endpoint", "ftp://h/", "https://HOST");
+    refuse(s, "endpoint", "http://h/?x=1", "no ?");
+    refuse(s, "no-such", "1", "there is no option");
+    g_autofree char *long_text = g_strnfill(SETTINGS_MAX_VALUE_BYTES + 1, 'x');
+    refuse(s, "region", long_text, "too long");
+    set(s, "endpoint", "http://127.0.0.1:9000/base");
+    set(s, "state", "/tmp/\xff"); /* a path is bytes */
+    set(s, "jobs", "64");
+    g_assert_cmpuint(hoist_settings_number(s, "jobs"), ==, 64);
+    set(s, "unsigned-payload", NULL);
+    g_assert_true(hoist_settings_switch(s, "unsigned-payload"));
+    set(s, "unsigned-payload", "no");
+    g_assert_false(hoist_settings_switch(s, "unsigned-payload"));
+}
+
+static void test_secrets_are_refused_and_not_repeated(void)
+{
+    static const char *const rows[][2] = { { "endpoint", "https://me:hunter2@store.example" },
+                                           { "endpoint", "https://me:hunter2@" },
+                                           { "to", "s3://me:hunter2@bucket/" },
+                                           { "header", "Authorization: Bearer hunter2" },
+                                           { "header", "x-amz-security-token : hunter2" },
+                                           { "header", "Cookie:hunter2" } };
+    g_autoptr(HoistSettings) s = hoist_settings_new();
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_false(hoist_settings_set(s, rows[i][0], rows[i][1], "--x", &error));
+        g_assert_null(strstr(error->message, "hunter2"));
+    }
+}
+
+static void test_repeat(void)
+{
+    g_autoptr(HoistSettings) s = hoist_settings_new();
+    set(s, "exclude", "*.tmp");
+    set(s, "exclude", "*.bak");
+    g_autoptr(HoistSettings) copy = hoist_settings_dup(s);
+    set(s, "exclude", "*.o");
+    g_auto(GStrv) list = hoist_settings_list(s, "exclude"), copied = hoist_settings_list(copy, "exclude");
+    g_assert_cmpuint(g_strv_length(list), ==, 3);
+    g_assert_cmpstr(list[2], ==, "*.o");
+    g_assert_cmpuint(g_strv_length(copied), ==, 2);
+    for (unsigned i = 3; i < SETTINGS_MAX_VALUES; i++)
+        set(s, "exclude", "x");
+    refuse(s, "exclude", "x", "one too many");
+}
+
+static void test_sizes(void)
+{
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } good[] = {
+        { "0", 0 },
+        { "1", 1 },
+        { "8M", 8000000 },
+        { "8MiB", 8 << 20 },
+        { "8Mi", 8 << 20 },
+        { "8MB", 8000000 },
+        { "500kB/s", 500000 },
+        { "500K", 500000 },
+        { " 1.5 GiB ", 1610612736 },
+        { "2.5M", 2500000 },
+        { "0.1Ki", 102 },
+        { "1.0009k", 1000 },
+        { "5TiB", 5497558138880 },
+        { "1.5", 1 },
+        { "18446744073709551615", UINT64_MAX },
+        { "10B", 10 },
+    };
+    static const char *const bad[] = { "",          "M",       "-1",   "+1",   "1e3",  "8 M B", "8MM",  "8Mib",
+                                       "8m",        "0x10",    "1,5M", "1.5.", "8M/m", "nan",   "8M x", "18446744073709551616",
+                                       "99999999T", "20000PiB" };
+    for (unsigned i = 0; i < G_N_ELEMENTS(good); i++) {
+        uint64_t bytes = 77;
+        if (!hoist_parse_size(good[i].text, &bytes) || bytes != good[i].bytes)
+            g_error("\"%s\" gives %" G_GUINT64_FORMAT, good[i].text, bytes);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+        uint64_t bytes = 77;
+        if (hoist_parse_size(bad[i], &bytes))
+            g_error("\"%s\" gives %" G_GUINT64_FORMAT, bad[i], bytes);
+        g_assert_cmpuint(bytes, ==, 77);
+    }
+}
+
+/* ---- config.ini ---- */
+
+static char *write_config(const char *text)
+{
+    g_autofree char *dir = g_dir_make_tmp("hoist-config-XXXXXX", NULL);
+    char *path = g_build_filename(dir, "config.ini", NULL);
+    g_assert_true(g_file_set_contents(path, text, -1, NULL));
+    return path;
+}
+
+static void remove_config(const char *path)
+{
+    g_autofree char *dir = g_path_get_dirname(path);
+    g_unlink(path);
+    g_rmdir(dir);
+}
+
+static HoistSettings *loaded(const char *text)
+{
+    HoistSettings *s = hoist_settings_new();
+    g_autofree char *path = write_config(text);
+    g_autoptr(GError) error = NULL;
+    hoist_settings_load(s, path, &error);
+    g_assert_no_error(error);
+    remove_config(path);
+    return s;
+}
+
+static void config_fault(const char *text, unsigned line, const char *words)
+{
+    g_autoptr(HoistSettings) s = hoist_settings_new();
+    g_autofree char *path = write_config(text);
+    g_autoptr(GError) error = NULL;
+    g_assert_false(hoist_settings_load(s, path, &error));
+    g_assert_error(error, FAULT, FAULT_CONFIG);
+    g_autofree char *start = g_strdup_printf("%s line %u: ", path, line);
+    if (!g_str_has_prefix(error->message, start) || strstr(error->message, words) == NULL)
+        g_error("\"%s\" is not \"%s...%s\"", error->message, start, words);
+    g_assert_null(strstr(error->message, "hunter2"));
+    remove_config(path);
+}
+
+static void test_config_is_read(void)
+{
+    g_autoptr(HoistSettings) s =
+        loaded("\xef\xbb\xbf# mine\n[hoist]\nto = s3://b/p\njobs = 8\r\nlimit = 2.5M\nexclude = *.tmp;*.b\\;k\nlog = ~/x.log\n");
+    g_assert_cmpstr(hoist_settings_get(s, "to"), ==, "s3://b/p");
+    g_assert_cmpuint(hoist_settings_number(s, "jobs"), ==, 8);
+    g_assert_cmpuint(hoist_settings_number(s, "limit"), ==, 2500000);
+    g_auto(GStrv) list = hoist_settings_list(s, "exclude");
+    g_assert_cmpuint(g_strv_length(list), ==, 2);
+    g_assert_cmpstr(list[1], ==, "*.b;k");
+    g_assert_true(g_str_has_prefix(hoist_settings_get(s, "log"), g_get_home_dir()));
+    g_autoptr(HoistSettings) empty = loaded(""), comments = loaded("\n# nothing\n\n");
+    g_assert_null(hoist_settings_get(empty, "to"));
+    g_assert_null(hoist_settings_get(comments, "to"));
+}
+
+static void test_config_faults_name_the_line(void)
+{
+    config_fault("[hoist]\n# jobs = 99\njobs = 1\n\njobs = 99\n", 5, "jobs: \"99\" is not allowed; allowed: 1..64|auto");
+    config_fault("[hoist]\njops = 3\n", 2, "unknown key \"jops\"; allowed: to, endpoint");
+    config_fault("[hoist]\nconfig = x\n", 2, "unknown key \"config\"");
+    config_fault("[hoist]\n\n[hoists]\njobs = 3\n", 3, "unknown group [hoists]; allowed: [hoist], [dest NAME]");
+    config_fault("jobs = 3\n[hoist]\n", 1, "neither [GROUP]");
+    config_fault("[hoist]\njobs = 3\nhunter2\n", 3, "neither [GROUP]");
+    config_fault("[hoist]\njobs = 3\n; jobs = 2\n", 3, "begin with #");
+    config_fault("[hoist\njobs = 3\n", 1, "neither [GROUP]");
+    config_fault("[hoist]\nkey = a\\d\n", 2, "a \\ that is not one of");
+    config_fault("[hoist]\nkey = \xff\n", 2, "UTF-8");
+    config_fault("[dest a]\nto = s3://b\njobs = 3\n", 3, "unknown key \"jobs\"; allowed: to, endpoint");
+    config_fault("[dest a]\nto = bucket\n", 2, "not a destination");
+    config_fault("[hoist]\n[dest a]\nregion = x\n", 2, "lacks a line like to =");
+    config_fault("[dest ]\nto = s3://b\n", 1, "needs a name");
+    config_fault("[dest a]\nto = s3://b\n[dest  a]\nto = s3://c\n", 3, "of its own");
+    config_fault("[dest a]\nto = s3://b\nheader = Authorization: hunter2\n", 3, "holds a secret");
+}
+
+static void test_config_refuses_secrets(void)
+{
+    config_fault("[hoist]\nsecret_access_key = hunter2\n", 2, "profile of ~/.aws/credentials");
+    config_fault("[dest a]\nto = s3://b\naccess_key = hunter2\n", 3, "AWS_ACCESS_KEY_ID");
+    config_fault("[dest a]\nsession-token = hunter2\n", 2, "secrets do not belong");
+}
+
+static void test_missing_files(void)
+{
+    g_autoptr(GError) error = NULL, directory = NULL;
+    g_autoptr(HoistSettings) s = hoist_settings_new();
+    g_assert_false(hoist_settings_load(s, "/nonexistent/config.ini", &error));
+    g_assert_error(error, FAULT, FAULT_CONFIG);
+    g_assert_nonnull(strstr(error->message, "/nonexistent/config.ini"));
+    g_assert_false(hoist_settings_load(s, "/", &directory));
+    g_autoptr(GError) none = NULL;
+    g_assert_true(hoist_settings_load(s, NULL, &none)); /* XDG_CONFIG_HOME is empty, see main */
+    g_assert_no_error(none);
+}
+
+/* ---- precedence ---- */
+
+static const char layered[] =
+    "[hoist]\nto = home\nregion = from-hoist\nprofile = from-hoist\nacl = from-hoist\nstorage-class = FROM-HOIST\n"
+    "[dest home]\nto = s3://home/a\nregion = from-dest\nprofile = from-dest\nacl = from-dest\n"
+    "[dest work]\nto = s3://office/b\nregion = from-work\n";
+
+static void test_precedence(void)
+{
+    g_setenv("HOIST_REGION", "from-env", TRUE);
+    g_setenv("HOIST_PROFILE", "from-env", TRUE);
+    g_setenv("HOIST_IF_EXISTS", "skip", TRUE);
+    g_setenv("HOIST_SSE", "", TRUE); /* empty is absent */
+    g_setenv("HOIST_TAG", "a=1\nb=2", TRUE);
+    g_autofree char *path = write_config(layered);
+    g_autoptr(HoistSettings) s = hoist_settings_new();
+    set(s, "region", "given");
+    g_autoptr(GError) error = NULL;
+    g_assert_true(hoist_settings_load(s, path, &error));
+    remove_config(path);
+    g_unsetenv("HOIST_REGION");
+    g_unsetenv("HOIST_PROFILE");
+    g_unsetenv("HOIST_IF_EXISTS");
+    g_unsetenv("HOIST_SSE");
+    g_unsetenv("HOIST_TAG");
+
+    g_assert_cmpstr(hoist_settings_get(s, "region"), ==, "given");
+    g_assert_cmpstr(hoist_settings_get(s, "profile"), ==, "from-env");
+    g_assert_cmpstr(hoist_settings_get(s, "acl"), ==, "from-dest");
+    g_assert_cmpstr(hoist_settings_get(s, "storage-class"), ==, "FROM-HOIST");
+    g_assert_cmpstr(hoist_settings_get(s, "if-exists"), ==, "skip");
+    g_assert_cmpstr(hoist_settings_get(s, "checksum"), ==, "auto");
+    g_assert_false(settings_is_set(s, "sse"));
+    g_assert_cmpstr(hoist_settings_get(s, "to"), ==, "s3://home/a");
+    g_assert_cmpstr(settings_dest_name(s), ==, "home");
+    g_auto(GStrv) tags = hoist_settings_list(s, "tag");
+    g_assert_cmpuint(g_strv_length(tags), ==, 2);
+}
+
+static void test_environment_faults_name_the_variable(void)
+{
+    g_setenv("HOIST_PART_SIZE", "tiny", TRUE);
+    g_autoptr(HoistSettings) s = hoist_settings_new();
+    g_autoptr(GError) error = NULL;
+    g_assert_false(hoist_settings_load(s, NULL, &error));
+    g_unsetenv("HOIST_PART_SIZE");
+    g_assert_true(hoist_fault_is_usage(error));
+    g_assert_true(g_str_has_prefix(error->message, "HOIST_PART_SIZE: part-size: \"tiny\""));
+}
+
+static void test_environment_names_the_file(void)
+{
+    g_autofree char *path = write_config("[hoist]\njobs = 9\n");
+    g_setenv("HOIST_CONFIG", path, TRUE);
+    g_autoptr(HoistSettings) s = hoist_settings_new();
+    g_autoptr(GError) error = NULL;
+    g_assert_true(hoist_settings_load(s, NULL, &error));
+    g_unsetenv("HOIST_CONFIG");
+    remove_config(path);
+    g_assert_cmpuint(hoist_settings_number(s, "jobs"), ==, 9);
+}
+
+static void test_another_dest_later(void)
+{
+    g_autoptr(HoistSettings) s = loaded(layered);
+    g_autoptr(HoistSettings) other = hoist_settings_dup(s);
+    set(other, "to", "work");
+    g_assert_cmpstr(hoist_settings_get(other, "to"), ==, "s3://office/b");
+    g_assert_cmpstr(hoist_settings_get(other, "region"), ==, "from-work");
+    g_assert_cmpstr(hoist_settings_get(other, "acl"), ==, "from-hoist"); /* home's is gone with home */
+    set(other, "to", "s3://plain");
+    g_assert_null(settings_dest_name(other));
+    g_assert_cmpstr(hoist_settings_get(other, "region"), ==, "from-hoist");
+    g_assert_cmpstr(hoist_settings_get(s, "to"), ==, "s3://home/a");
+}
+
+/* ---- JSON ---- */
+
+static void test_json_there_and_back(void)
+{
+    g_autoptr(HoistSettings) s = loaded(layered);
+    set(s, "header", "Cache-Control: max-age=60; \"x\"");
+    set(s, "header", "X: ü");
+    set(s, "jobs", "7");
+    g_autofree char *batch = settings_to_json(s, true), *all = settings_to_json(s, false);
+    g_assert_null(strstr(batch, "jobs"));
+    g_assert_nonnull(strstr(all, "\"jobs\":\"7\""));
+    g_assert_null(strstr(batch, "if-exists")); /* defaults are not frozen */
+
+    g_autoptr(GError) error = NULL;
+    g_autoptr(HoistSettings) back = settings_from_json(all, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(hoist_settings_get(back, "to"), ==, "s3://home/a");
+    g_assert_cmpstr(settings_dest_name(back), ==, "home");
+    g_assert_cmpstr(hoist_settings_get(back, "region"), ==, "from-dest");
+    g_auto(GStrv) headers = hoist_settings_list(back, "header");
+    g_assert_cmpuint(g_strv_length(headers), ==, 2);
+    g_assert_cmpstr(headers[1], ==, "X: ü");
+    g_autofree char *again = settings_to_json(back, false);
+    g_assert_cmpstr(again, ==, all);
+
+    g_autoptr(HoistSettings) none = hoist_settings_new();
+    g_autofree char *empty = settings_to_json(none, true);
+    g_assert_cmpstr(empty, ==, "{}");
+}
+
+static void test_bad_json(void)
+{
+    static const char *const bad[] = { "",
+                                       "[]",
+                                       "{",
+                                       "null",
+                                       "{\"jobs\":3}",
+                                       "{\"jobs\":\"99\"}",
+                                       "{\"no-such\":\"1\"}",
+                                       "{\"tag\":[1]}",
+                                       "{\"tag\":[null]}",
+                                       "{\"tag\":{}}",
+                                       "{\"to\":null}",
+                                       "{\"to\":[]",
+                                       "{\"to\":\"a\\u0000b\"}{" };
+    for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autoptr(GError) error = NULL;
+        if (settings_from_json(bad[i], &error) != NULL)
+            g_error("taken: %s", bad[i]);
+        g_assert_error(error, FAULT, FAULT_USAGE);
+    }
+}
+
+/* ---- the destination ---- */
+
+static void test_dest(void)
+{
+    g_autoptr(HoistSettings) s =
+        loaded("[dest home]\nto = s3://home/a\nendpoint = http://127.0.0.1:9000\ntag = a=1;b=2\nunsigned-payload = no\n");
+    g_autoptr(GError) error = NULL;
+    g_assert_null(settings_dest(s, &error));
+    g_assert_error(error, FAULT, FAULT_USAGE);
+    g_assert_nonnull(strstr(error->message, "--to says where: s3://BUCKET/PREFIX or a [dest NAME] of config.ini"));
+
+    set(s, "to", "hom");
+    g_autoptr(GError) unknown = NULL;
+    g_assert_null(settings_dest(s, &unknown));
+    g_assert_nonnull(strstr(unknown->message, "[dest hom]"));
+
+    set(s, "to", "home");
+    g_autoptr(GError) none = NULL;
+    g_autoptr(DestConf) conf = settings_dest(s, &none);
+    g_assert_no_error(none);
+    g_assert_cmpstr(conf->name, ==, "home");
+    g_assert_cmpstr(conf->bucket, ==, "home");
+    g_assert_cmpstr(conf->prefix, ==, "a/");
+    g_assert_cmpstr(conf->endpoint, ==, "http://127.0.0.1:9000");
+    g_assert_cmpstr(conf->region, ==, NULL);
+    g_assert_cmpstr(dest_conf_option(conf, "tag"), ==, "a=1\nb=2");
+    g_assert_null(dest_conf_option(conf, "if-exists"));
+    g_assert_null(dest_conf_option(conf, "unsigned-payload")); /* off is as if never said */
+}
+
+static void test_dest_asks_aws(void)
+{
+    g_autofree char *path =
+        write_config("[profile p]\nregion = eu-west-3\nendpoint_url = http://127.0.0.1:1\ns3 =\n  addressing_style = path\n"
+                     "[profile bad]\nregion = no region\n");
+    g_setenv("AWS_CONFIG_FILE", path, TRUE);
+    g_autoptr(HoistSettings) s = hoist_settings_new();
+    set(s, "to", "s3://b");
+    set(s, "profile", "p");
+    g_autoptr(GError) error = NULL, bad = NULL, given = NULL;
+    g_autoptr(DestConf) conf = settings_dest(s, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(conf->region, ==, "eu-west-3");
+    g_assert_cmpstr(conf->endpoint, ==, "http://127.0.0.1:1");
+    g_assert_cmpstr(dest_conf_option(conf, "addressing"), ==, "path");
+
+    set(s, "profile", "bad");
+    g_assert_null(settings_dest(s, &bad));
+    g_assert_error(bad, FAULT, FAULT_CONFIG);
+    set(s, "region", "eu-west-1");
+    set(s, "endpoint", "https://store.example");
+    set(s, "addressing", "virtual");
+    g_autoptr(DestConf) own = settings_dest(s, &given);
+    g_assert_no_error(given);
+    g_assert_cmpstr(own->region, ==, "eu-west-1");
+    g_assert_cmpstr(own->endpoint, ==, "https://store.example");
+    g_assert_cmpstr(dest_conf_option(own, "addressing"), ==, "virtual");
+    g_unsetenv("AWS_CONFIG_FILE");
+    remove_config(path);
+}
+
+/* No setting of the machine that runs the tests may leak in. */
+static void clean_environment(void)
+{
+    g_auto(GStrv) names = g_listenv();
+    for (char **name = names; *name != NULL; name++)
+        if (g_str_has_prefix(*name, "AWS_") || (g_str_has_prefix(*name, "HOIST_") && !g_str_equal(*name, "HOIST_TEST_DATA")))
+            g_unsetenv(*name);
+    g_setenv("XDG_CONFIG_HOME", "/nonexistent", TRUE);
+    g_setenv("HOME", "/nonexistent", TRUE);
+}
+
+int main(int argc, char **argv)
+{
+    clean_environment();
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/settings/rows", test_rows);
+    g_test_add_func("/settings/destinations-agree", test_destinations_agree);
+    g_test_add_func("/settings/defaults", test_defaults);
+    g_test_add_func("/settings/values-are-checked", test_values_are_checked);
+    g_test_add_func("/settings/secrets-are-refused-and-not-repeated", test_secrets_are_refused_and_not_repeated);
+    g_test_add_func("/settings/repeat", test_repeat);
+    g_test_add_func("/settings/sizes", test_sizes);
+    g_test_add_func("/config/is-read", test_config_is_read);
+    g_test_add_func("/config/faults-name-the-line", test_config_faults_name_the_line);
+    g_test_add_func("/config/refuses-secrets", test_config_refuses_secrets);
+    g_test_add_func("/config/missing-files", test_missing_files);
+    g_test_add_func("/settings/precedence", test_precedence);
+    g_test_add_func("/settings/environment-faults-name-the-variable", test_environment_faults_name_the_variable);
+    g_test_add_func("/settings/environment-names-the-file", test_environment_names_the_file);
+    g_test_add_func("/settings/another-dest-later", test_another_dest_later);
+    g_test_add_func("/settings/json-there-and-back", test_json_there_and_back);
+    g_test_add_func("/settings/bad-json", test_bad_json);
+    g_test_add_func("/settings/dest", test_dest);
+    g_test_add_func("/settings/dest-asks-aws", test_dest_asks_aws);
+    return g_test_run();
+}
