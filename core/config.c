@@ -307,16 +307,22 @@ static bool from_aws(DestConf *conf, const HoistSettings *s, GError **error)
     return false;
 }
 
+static void take_option(DestConf *conf, const HoistSettings *s, const HoistOpt *opt)
+{
+    const bool off = opt->kind == HOIST_OPT_SWITCH && !hoist_settings_switch(s, opt->name);
+    if (off || !settings_is_set(s, opt->name))
+        return;
+    g_auto(GStrv) values = hoist_settings_list(s, opt->name);
+    g_hash_table_insert(conf->options, g_strdup(opt->name), g_strjoinv("\n", values));
+}
+
 static void take_options(DestConf *conf, const HoistSettings *s)
 {
     const DestOps *ops = dest_by_scheme(conf->scheme);
-    for (const DestOpt *opt = ops == NULL ? NULL : ops->opts; opt != NULL && opt->name != NULL; opt++) {
-        const bool off = opt->arg == NULL && !hoist_settings_switch(s, opt->name);
-        if (off || !settings_is_set(s, opt->name))
-            continue;
-        g_auto(GStrv) values = hoist_settings_list(s, opt->name);
-        g_hash_table_insert(conf->options, g_strdup(opt->name), g_strjoinv("\n", values));
-    }
+    for (const char *const *name = ops == NULL ? NULL : ops->shared; name != NULL && *name != NULL; name++)
+        take_option(conf, s, settings_opt(*name));
+    for (const HoistOpt *opt = ops == NULL ? NULL : ops->opts; opt != NULL && opt->name != NULL; opt++)
+        take_option(conf, s, opt);
 }
 
 DestConf *settings_dest(const HoistSettings *s, GError **error)

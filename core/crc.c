@@ -29,6 +29,7 @@ static const struct {
     [DIGEST_CRC64NVME] = { 64, 0x9A6C9329AC4BC9B5 },
     [DIGEST_CRC32C] = { 32, 0x82F63B78 },
     [DIGEST_CRC32] = { 32, 0xEDB88320 },
+    [DIGEST_CRC64ECMA] = { 64, 0xC96C5795D7870F42 },
 };
 
 static Crc crcs[N_DIGESTS];

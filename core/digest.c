@@ -16,6 +16,7 @@ static const struct {
 } kinds_table[N_DIGESTS] = {
     [DIGEST_CRC64NVME] = { "crc64nvme", 8, NULL }, [DIGEST_CRC32C] = { "crc32c", 4, NULL }, [DIGEST_CRC32] = { "crc32", 4, NULL },
     [DIGEST_MD5] = { "md5", 16, "MD5" },           [DIGEST_SHA1] = { "sha1", 20, "SHA1" },  [DIGEST_SHA256] = { "sha256", 32, "SHA256" },
+    [DIGEST_CRC64ECMA] = { "crc64ecma", 8, NULL },
 };
 
 struct Digest {
@@ -148,6 +149,11 @@ void digest_of(unsigned kinds, const void *data, size_t bytes, DigestSet *set_ou
     g_autoptr(Digest) d = digest_new(kinds);
     digest_update(d, data, bytes);
     digest_finish(d, set_out);
+}
+
+bool digest_is_crc(DigestKind kind)
+{
+    return kinds_table[kind].openssl == NULL;
 }
 
 void digest_crc_combine(DigestKind kind, uint8_t *a_in_out, const uint8_t *b, uint64_t b_bytes)

@@ -1,6 +1,6 @@
 /* digest.h - hashes, checksums, HMAC, and their spellings. The only file that includes OpenSSL.
  *
- * Kinds: CRC-64/NVME (poly 0xAD93D23594C93659, reflected), CRC-32C, CRC-32, MD5, SHA-1, SHA-256. Values are big-endian bytes, as they
+ * Kinds: CRC-64/NVME (poly 0xAD93D23594C93659, reflected), CRC-32C, CRC-32, CRC-64/ECMA-182 (as xz has it), MD5, SHA-1, SHA-256. Values are big-endian bytes, as they
  * travel in x-amz-checksum-* headers (base64). Sources: RFC 1321, RFC 3720 appendix B.4, FIPS 180-4, NVM Express spec (64-bit CRC).
  * Units: bytes. Threads: everything here is reentrant; one Digest belongs to one thread at a time.
  */
@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 /* Stored as numbers in packed sets: append only. */
-typedef enum { DIGEST_CRC64NVME, DIGEST_CRC32C, DIGEST_CRC32, DIGEST_MD5, DIGEST_SHA1, DIGEST_SHA256, N_DIGESTS } DigestKind;
+typedef enum { DIGEST_CRC64NVME, DIGEST_CRC32C, DIGEST_CRC32, DIGEST_MD5, DIGEST_SHA1, DIGEST_SHA256, DIGEST_CRC64ECMA, N_DIGESTS } DigestKind;
 
 #define DIGEST_BIT(kind) (1u << (kind))
 #define DIGEST_MAX_BYTES 32
@@ -27,7 +27,7 @@ typedef struct Digest Digest;
 
 const char *digest_name(DigestKind kind);           /* "crc64nvme", "sha256": as in x-amz-checksum-NAME */
 bool        digest_by_name(const char *name, DigestKind *kind_out);
-size_t      digest_bytes(DigestKind kind);          /* 8, 4, 4, 16, 20, 32 */
+size_t      digest_bytes(DigestKind kind);          /* 8, 4, 4, 16, 20, 32, 8 */
 
 /* Several kinds in one pass over the data (kinds: bits). */
 Digest *digest_new(unsigned kinds);
@@ -37,7 +37,8 @@ void    digest_free(Digest *d);
 void    digest_of(unsigned kinds, const void *data, size_t bytes, DigestSet *set_out);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Digest, digest_free)
 
-/* CRC of A+B from the CRCs of A and B and the length of B; only the three CRC kinds. */
+/* CRC of A+B from the CRCs of A and B and the length of B; only kinds that are CRCs. */
+bool digest_is_crc(DigestKind kind);
 void digest_crc_combine(DigestKind kind, uint8_t *a_in_out, const uint8_t *b, uint64_t b_bytes);
 
 /* A set as a blob for the store: kind as one byte, its value, the next kind. Unpack refuses (and leaves *set_out alone) unknown kinds,
@@ -45,7 +46,7 @@ void digest_crc_combine(DigestKind kind, uint8_t *a_in_out, const uint8_t *b, ui
 GBytes *digest_set_pack(const DigestSet *set);
 bool    digest_set_unpack(const void *blob, size_t bytes, DigestSet *set_out);
 
-/* The three CRC kinds as numbers, running value in and out (start with 0). crc.c: table and carry-less multiply versions, chosen at
+/* The CRC kinds as numbers, running value in and out (start with 0). crc.c: table and carry-less multiply versions, chosen at
  * run time by what the CPU has; crc_force_portable makes the tests run both. */
 uint64_t crc_update(DigestKind kind, uint64_t crc, const void *data, size_t bytes);
 uint64_t crc_combine(DigestKind kind, uint64_t a, uint64_t b, uint64_t b_bytes);

@@ -20,6 +20,7 @@ void endpoint_free(gpointer data)
 {
     Endpoint *ep = data;
     g_free(ep->where);
+    dest_learned_clear(&ep->learned);
     g_free(ep);
 }
 

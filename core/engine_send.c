@@ -78,6 +78,7 @@ bool engine_plan(Hoist *e, Job *job, GError **error)
     const Batch *b = job->batch;
     const DestCtx ctx = engine_ctx(b);
     job->upload = upload_new(job->rec.key, job->sent_id.size_bytes, job->rec.src.mtime_ns);
+    job->upload->name = g_path_get_basename(job->rec.path);
     job->upload->content_type = g_strdup(job->content_type);
     job->upload->nonce = new_nonce(e);
     job->begin = WALK_NEW;
@@ -316,7 +317,7 @@ static void adapt(Hoist *e, Job *job)
     if (job->walk.phase != PHASE_PART)
         return;
     const DestCtx ctx = engine_ctx(job->batch);
-    if (job->upload->multipart && ctx.ops->parallel)
+    if (job->upload->multipart && !job->upload->serial)
         job->walk.max_out = parts_at_once(e, job->batch);
     job->walk.digests = ctx.ops->digests(&ctx, job->upload);
     digest_content(job, job->walk.digests);

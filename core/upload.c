@@ -20,24 +20,34 @@ static void end(Walk *w, StepKind kind, GError *error)
     w->error = error;
 }
 
+static bool has(const DestOps *ops, const Upload *up, Phase phase)
+{
+    return ops->step[phase].ask != NULL && (up->without & PHASE_BIT(phase)) == 0;
+}
+
 void walk_init(Walk *w, const DestOps *ops, const Upload *up, WalkBegin begin, unsigned parts_at_once, unsigned digests, bool verify)
 {
     *w = (Walk){ .n_parts = up->n_parts, .digests = digests, .verify = verify };
-    w->max_out = ops->parallel ? MAX(parts_at_once, 1) : 1;
-    w->has_close = up->multipart && ops->step[PHASE_CLOSE].ask != NULL;
-    w->has_verify = ops->step[PHASE_VERIFY].ask != NULL;
-    w->has_find = ops->step[PHASE_FIND].ask != NULL;
+    w->max_out = up->serial ? 1 : MAX(parts_at_once, 1);
+    w->probe = up->probe;
+    w->has_open = up->multipart && has(ops, up, PHASE_OPEN);
+    w->has_find = has(ops, up, PHASE_FIND);
+    w->has_resume = has(ops, up, PHASE_RESUME);
+    w->has_close = up->multipart && has(ops, up, PHASE_CLOSE);
+    w->has_verify = has(ops, up, PHASE_VERIFY);
+    w->has_notify = has(ops, up, PHASE_NOTIFY);
     w->parts = g_new0(WalkPart, up->n_parts);
     for (unsigned i = 0; i < up->n_parts; i++)
         if (up->parts[i].done)
             w->parts[i].state = PART_DONE;
 
-    w->has_open = up->multipart && ops->step[PHASE_OPEN].ask != NULL;
-    if (begin == WALK_NEW && up->look_first && ops->step[PHASE_LOOK].ask != NULL)
+    if (begin == WALK_NOTIFY && w->has_notify)
+        enter(w, PHASE_NOTIFY);
+    else if (begin == WALK_NEW && up->look_first && has(ops, up, PHASE_LOOK))
         enter(w, PHASE_LOOK);
     else if (begin == WALK_FIND && w->has_find)
         enter(w, PHASE_FIND);
-    else if (begin == WALK_RESUME && ops->step[PHASE_RESUME].ask != NULL)
+    else if (begin == WALK_RESUME && w->has_resume)
         enter(w, PHASE_RESUME);
     else if (begin == WALK_CLOSE && w->has_close)
         enter(w, PHASE_CLOSE);
@@ -129,12 +139,21 @@ static Step ask_once(Walk *w, int64_t now_us)
     return (Step){ .kind = STEP_ASK, .phase = w->phase };
 }
 
+/* The object is there and proved as far as it can be. */
+static void announce_object(Walk *w, const Upload *up)
+{
+    if (w->has_notify && up->notify)
+        enter(w, PHASE_NOTIFY);
+    else
+        end(w, STEP_DONE, NULL);
+}
+
 static void after_object(Walk *w, const Upload *up)
 {
     if (w->verify && w->has_verify && up->verified == VERIFIED_NOT)
         enter(w, PHASE_VERIFY);
     else
-        end(w, STEP_DONE, NULL);
+        announce_object(w, up);
 }
 
 Step walk_next(Walk *w, const Upload *up, int64_t now_us)
@@ -218,6 +237,24 @@ static void find_lost(Walk *w, GError *error, double random01, int64_t now_us)
     w->error = error;
 }
 
+/* How much arrived only the server can tell; parts that get through, and bytes of them, show that it goes on. */
+static void probe(Walk *w, GError *error, bool counts, int64_t retry_after_ms, double random01, int64_t now_us)
+{
+    if (counts && ++w->blows >= WALK_TRIES) {
+        end(w, STEP_FAILED, error);
+        return;
+    }
+    enter(w, PHASE_RESUME);
+    if (counts)
+        w->not_before_us = now_us + 1000 * backoff_ms(w->blows, BACKOFF_BASE_MS, BACKOFF_CAP_MS, retry_after_ms, random01);
+    remember(w, error);
+}
+
+static bool probes(const Walk *w, Phase phase)
+{
+    return phase == PHASE_PART && w->probe && w->has_resume;
+}
+
 static void back_in(Walk *w, Phase phase, unsigned part, PartState to)
 {
     if (phase != PHASE_PART) {
@@ -241,6 +278,11 @@ static void phase_through(Walk *w, const Upload *up, Phase phase)
     case PHASE_RESUME:
         for (unsigned i = 0; i < w->n_parts; i++)
             w->parts[i].state = up->parts[i].done ? PART_DONE : PART_IDLE;
+        w->first_open = 0;
+        if (upload_done_bytes(up) > w->probed_bytes) {
+            w->probed_bytes = upload_done_bytes(up);
+            w->blows = 0;
+        }
         enter(w, PHASE_PART);
         break;
     case PHASE_OPEN:
@@ -250,10 +292,14 @@ static void phase_through(Walk *w, const Upload *up, Phase phase)
         after_object(w, up);
         break;
     case PHASE_VERIFY:
+        announce_object(w, up);
+        break;
+    case PHASE_NOTIFY:
         end(w, STEP_DONE, NULL);
         break;
     case PHASE_PART:
     case PHASE_ABORT:
+    case PHASE_REMOVE:
     case N_PHASES:
         break;
     }
@@ -285,7 +331,7 @@ static void restart(Walk *w, Phase phase, GError *error)
         w->close_again = true; /* there is nothing left to complete */
         ask_object(w, error);
     } else {
-        end(w, STEP_RESTART, error);
+        end(w, phase == PHASE_NOTIFY ? STEP_FAILED : STEP_RESTART, error);
     }
 }
 
@@ -314,7 +360,10 @@ void walk_answer(Walk *w, const Upload *up, Phase phase, unsigned part, Verdict 
             find_lost(w, error, random01, now_us);
             break;
         }
-        later(w, phase, part, error, true, retry_after_ms, random01, now_us);
+        if (probes(w, phase))
+            probe(w, error, true, retry_after_ms, random01, now_us);
+        else
+            later(w, phase, part, error, true, retry_after_ms, random01, now_us);
         break;
     case VERDICT_RESTART:
         restart(w, phase, error);
@@ -336,7 +385,7 @@ void walk_broken(Walk *w, Phase phase, unsigned part, GError *error, bool free_r
         return;
     }
     const FaultInfo *info = fault_info((int)fault_code(error));
-    if (info->cure == CURE_RESTART)
+    if (info->cure == CURE_RESTART && phase != PHASE_NOTIFY)
         end(w, STEP_RESTART, error);
     else if (info->cure == CURE_USER)
         end(w, STEP_FAILED, error);
@@ -344,6 +393,8 @@ void walk_broken(Walk *w, Phase phase, unsigned part, GError *error, bool free_r
         ask_object(w, error);
     else if (phase == PHASE_OPEN && !free_retry && w->has_find && fault_code(error) != FAULT_CONNECT && fault_code(error) != FAULT_RESOLVE)
         find_lost(w, error, random01, now_us);
+    else if (probes(w, phase))
+        probe(w, error, !free_retry, -1, random01, now_us);
     else if (free_retry)
         again(w, phase, part, error, now_us);
     else

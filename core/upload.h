@@ -1,10 +1,12 @@
 /* upload.h - walks one upload through the phases of its destination: what to ask next, and what an answer means. No I/O, no clock.
  *
- *  begin: FIND (id lost) | RESUME (id known) | OPEN (new) | CLOSE (was completing) | PART (one whole request)
+ *  begin: FIND (id lost) | RESUME (id known) | OPEN (new) | CLOSE (was completing) | PART (one whole request) | NOTIFY (stored, not announced)
  *
  *      FIND -> OPEN -> PART* -> CLOSE -> (VERIFY) -> DONE          OPEN -answer lost-> FIND
  *      RESUME -> PART* ...          RESUME -gone-> VERIFY -absent-> RESTART
  *      CLOSE -unknown-> VERIFY -there-> DONE | -absent-> CLOSE once more, then RESTART
+ *      PART -broken, of an upload that probes-> RESUME -> PART
+ *      an upload that notifies: -> NOTIFY -> DONE, in place of DONE; nothing that happens there repeats the upload
  *
  * The caller asks walk_next until it says WAIT, sends what it says, and reports each end with walk_answer or walk_broken. Times are us, monotonic.
  * Tries: each request has WALK_TRIES of its own; failures of several parts within one back-off are one blow, and WALK_TRIES blows without a part
@@ -56,13 +58,15 @@ typedef struct {
     int64_t   hold_us;          /* no part goes before that, while blows > 0 */
     unsigned  digests;          /* kinds that a part needs; 0 = parts are sent unread */
     bool      verify;           /* the person wants proof */
-    bool      has_open, has_find, has_close, has_verify, closed_unknown, close_again;
+    bool      probe;            /* of the upload: see dest.h */
+    uint64_t  probed_bytes;     /* what the server had when it was last asked: more is progress */
+    bool      has_open, has_find, has_resume, has_close, has_verify, has_notify, closed_unknown, close_again;
     unsigned  lost_opens;       /* OPEN was sent and its answer lost: each time what it may have left there is looked for */
     StepKind  end;              /* once over: DONE, RESTART or FAILED */
     GError   *error;
 } Walk;
 
-typedef enum { WALK_NEW, WALK_FIND, WALK_RESUME, WALK_CLOSE } WalkBegin;
+typedef enum { WALK_NEW, WALK_FIND, WALK_RESUME, WALK_CLOSE, WALK_NOTIFY } WalkBegin;
 
 /* up is planned (and for RESUME and CLOSE carries upload id and known parts). verify: run VERIFY when nothing so far proved the object. */
 void walk_init(Walk *w, const DestOps *ops, const Upload *up, WalkBegin begin, unsigned parts_at_once, unsigned digests, bool verify);

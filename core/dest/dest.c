@@ -19,7 +19,7 @@ Request *request_new(const char *method)
 }
 
 /* Headers hold signatures and session tokens. */
-static void free_secret(char *text)
+void secret_free(gpointer text)
 {
     if (text != NULL)
         digest_wipe(text, strlen(text));
@@ -32,9 +32,11 @@ void request_free(Request *rq)
         return;
     for (unsigned i = 0; i < rq->n_spans; i++)
         g_clear_pointer(&rq->spans[i].bytes, g_bytes_unref);
-    g_ptr_array_set_free_func(rq->headers, (GDestroyNotify)free_secret);
+    g_ptr_array_set_free_func(rq->headers, secret_free);
     g_ptr_array_unref(rq->headers);
-    g_free(rq->url);
+    secret_free(rq->url);
+    g_free(rq->user);
+    secret_free(rq->password);
     g_free(rq);
 }
 
@@ -170,10 +172,34 @@ Upload *upload_new(const char *key, uint64_t size_bytes, int64_t mtime_ns)
     return up;
 }
 
+void grant_free(Grant *grant)
+{
+    if (grant == NULL)
+        return;
+    secret_free(grant->url);
+    g_clear_pointer(&grant->headers, g_ptr_array_unref);
+    g_clear_pointer(&grant->fields, g_ptr_array_unref);
+    g_clear_pointer(&grant->values, g_hash_table_unref);
+    g_free(grant);
+}
+
+void upload_set(char **field, const char *value)
+{
+    char *copy = g_strdup(value);
+    g_free(*field);
+    *field = copy;
+}
+
+void upload_say(Upload *up, const char *note)
+{
+    upload_set(&up->note, note);
+}
+
 static void upload_free_parts(Upload *up)
 {
     for (unsigned i = 0; up->parts != NULL && i < up->n_parts; i++) {
         g_free(up->parts[i].etag);
+        secret_free(up->parts[i].handle);
         g_free(up->parts[i].digest);
     }
     g_clear_pointer(&up->parts, g_free);
@@ -186,9 +212,14 @@ void upload_free(Upload *up)
         return;
     upload_free_parts(up);
     g_free(up->key);
+    g_free(up->name);
     g_free(up->content_type);
     g_free(up->nonce);
-    g_free(up->upload_id);
+    secret_free(up->upload_id);
+    g_free(up->memo);
+    grant_free(up->grant);
+    g_free(up->url);
+    g_free(up->stored_key);
     g_free(up->list_marker);
     g_clear_pointer(&up->found, g_ptr_array_unref);
     g_free(up->etag);
@@ -224,8 +255,7 @@ uint64_t upload_done_bytes(const Upload *up)
 {
     uint64_t bytes = 0;
     for (unsigned i = 0; i < up->n_parts; i++)
-        if (up->parts[i].done)
-            bytes += upload_part_bytes(up, i);
+        bytes += up->parts[i].done ? upload_part_bytes(up, i) : up->parts[i].kept_bytes;
     return bytes;
 }
 
@@ -239,8 +269,7 @@ static bool upload_has_digests(const Upload *up, DigestKind kind)
 
 bool upload_object_digest(const Upload *up, DigestKind kind, uint8_t out[DIGEST_MAX_BYTES])
 {
-    const bool combines = kind == DIGEST_CRC64NVME || kind == DIGEST_CRC32C || kind == DIGEST_CRC32;
-    if (!upload_has_digests(up, kind) || (up->n_parts > 1 && !combines))
+    if (!upload_has_digests(up, kind) || (up->n_parts > 1 && !digest_is_crc(kind)))
         return false;
     memcpy(out, up->parts[0].digest->value[kind], DIGEST_MAX_BYTES);
     for (unsigned i = 1; i < up->n_parts; i++)
@@ -298,11 +327,17 @@ void credentials_free(Credentials *c)
 {
     if (c == NULL)
         return;
-    free_secret(c->access_key);
-    free_secret(c->secret_key);
-    free_secret(c->session_token);
+    secret_free(c->access_key);
+    secret_free(c->secret_key);
+    secret_free(c->session_token);
+    g_clear_pointer(&c->secrets, g_hash_table_unref);
     g_free(c->origin);
     g_free(c);
+}
+
+const char *credentials_secret(const Credentials *c, const char *name)
+{
+    return c == NULL || c->secrets == NULL ? NULL : g_hash_table_lookup(c->secrets, name);
 }
 
 /* ---- the table ---- */
@@ -322,35 +357,87 @@ const DestOps *const *dest_table(void)
 
 const char *dest_schemes_help(void)
 {
-    return "s3://BUCKET/PREFIX";
+    static char *help;
+    if (g_once_init_enter(&help)) {
+        GString *text = g_string_new(NULL);
+        for (unsigned i = 0; table[i] != NULL; i++)
+            g_string_append_printf(text, "%s%s", i > 0 ? ", " : "", table[i]->help);
+        g_once_init_leave(&help, g_string_free(text, FALSE));
+    }
+    return help;
 }
 
-bool dest_conf_parse(DestConf *conf, const char *text, GError **error)
+/* The row whose form the text has, and what follows its scheme. */
+static const DestOps *form_of(const char *text, const char **rest_out)
 {
-    const char *colon = strstr(text, "://");
-    g_autofree char *scheme = colon == NULL ? NULL : g_strndup(text, (gsize)(colon - text));
+    const size_t scheme_bytes = strcspn(text, ":+");
+    g_autofree char *scheme = g_strndup(text, scheme_bytes);
     const DestOps *ops = dest_by_scheme(scheme);
-    if (ops == NULL) {
-        fault_set(error, FAULT_USAGE, "not a destination; write %s or a name from the configuration", dest_schemes_help());
-        return false;
-    }
-    const char *rest = colon + 3;
+    const char *behind = text + scheme_bytes;
+    if (ops == NULL)
+        return NULL;
+    const char *const marks[] = { [DEST_FORM_BUCKET] = "://", [DEST_FORM_URL] = "+", [DEST_FORM_NAME] = ":" };
+    *rest_out = behind + strlen(marks[ops->form]);
+    return g_str_has_prefix(behind, marks[ops->form]) ? ops : NULL;
+}
+
+static bool parse_bucket(DestConf *conf, const DestOps *ops, const char *rest, GError **error)
+{
     const size_t bucket_bytes = strcspn(rest, "/");
     if (bucket_bytes == 0 || memchr(rest, '@', bucket_bytes) != NULL) { /* KEY:SECRET@bucket: not repeated in a message */
-        fault_set(error, FAULT_USAGE, "a bucket's name must follow %s://, without user or password: %s", ops->scheme, dest_schemes_help());
+        fault_set(error, FAULT_USAGE, "a bucket's name must follow %s://, without user or password: %s", ops->scheme, ops->help);
         return false;
     }
     const char *prefix = rest + bucket_bytes + (rest[bucket_bytes] == '/');
     const bool closed = *prefix == '\0' || g_str_has_suffix(prefix, "/");
-
-    g_free(conf->name);
-    g_free(conf->scheme);
-    g_free(conf->bucket);
-    g_free(conf->prefix);
-    conf->name = g_strdup(text);
-    conf->scheme = g_strdup(ops->scheme);
     conf->bucket = g_strndup(rest, bucket_bytes);
     conf->prefix = g_strconcat(prefix, closed ? "" : "/", NULL);
+    return true;
+}
+
+static bool parse_url(DestConf *conf, const DestOps *ops, const char *rest, GError **error)
+{
+    g_autoptr(GUri) uri = g_uri_parse(rest, G_URI_FLAGS_HAS_PASSWORD | G_URI_FLAGS_ENCODED, NULL);
+    const char *scheme = uri == NULL ? NULL : g_uri_get_scheme(uri);
+    const bool web = g_strcmp0(scheme, "http") == 0 || g_strcmp0(scheme, "https") == 0;
+    if (!web || g_uri_get_host(uri) == NULL || *g_uri_get_host(uri) == '\0' || g_uri_get_userinfo(uri) != NULL ||
+        g_uri_get_fragment(uri) != NULL) {
+        fault_set(error, FAULT_USAGE, "a URL must follow %s+, without user or password: %s", ops->scheme, ops->help);
+        return false;
+    }
+    conf->endpoint = g_strdup(rest);
+    conf->prefix = g_strdup("");
+    return true;
+}
+
+static bool parse_name(DestConf *conf, const DestOps *ops, const char *rest, GError **error)
+{
+    if (*rest == '\0') {
+        fault_set(error, FAULT_USAGE, "a name must follow %s: as in %s", ops->scheme, ops->help);
+        return false;
+    }
+    conf->bucket = g_strdup(rest);
+    conf->prefix = g_strdup("");
+    return true;
+}
+
+bool dest_conf_parse(DestConf *conf, const char *text, GError **error)
+{
+    static bool (*const parse[])(DestConf *, const DestOps *, const char *, GError **) = { [DEST_FORM_BUCKET] = parse_bucket,
+                                                                                           [DEST_FORM_URL] = parse_url,
+                                                                                           [DEST_FORM_NAME] = parse_name };
+    const char *rest = NULL;
+    const DestOps *ops = form_of(text, &rest);
+    if (ops == NULL) {
+        fault_set(error, FAULT_USAGE, "not a destination; write %s or a name from the configuration", dest_schemes_help());
+        return false;
+    }
+    g_clear_pointer(&conf->bucket, g_free);
+    g_clear_pointer(&conf->prefix, g_free);
+    if (!parse[ops->form](conf, ops, rest, error))
+        return false;
+    upload_set(&conf->name, text);
+    upload_set(&conf->scheme, ops->scheme);
     return true;
 }
 
@@ -394,9 +481,49 @@ char *dest_learned_to_text(const DestLearned *l)
         if (valid_state(state))
             g_string_append_printf(out, " %s=%s", learned_states[i].name, state_words[state]);
     }
+    GHashTableIter it;
+    gpointer name, value;
+    if (l->facts != NULL)
+        g_hash_table_iter_init(&it, l->facts);
+    while (l->facts != NULL && g_hash_table_iter_next(&it, &name, &value)) {
+        g_string_append_printf(out, " fact.%s=", (char *)name);
+        uri_escape_append(out, value, strlen(value), false);
+    }
     if (out->len > 0)
         g_string_erase(out, 0, 1);
     return g_string_free(out, FALSE);
+}
+
+const char *dest_learned_fact(const DestLearned *l, const char *name)
+{
+    return l->facts == NULL ? NULL : g_hash_table_lookup(l->facts, name);
+}
+
+void dest_learned_set_fact(DestLearned *l, const char *name, const char *value)
+{
+    if (g_strcmp0(dest_learned_fact(l, name), value) == 0)
+        return;
+    if (l->facts == NULL)
+        l->facts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    if (value == NULL)
+        g_hash_table_remove(l->facts, name);
+    else
+        g_hash_table_insert(l->facts, g_strdup(name), g_strdup(value));
+    l->dirty = true;
+}
+
+void dest_learned_clear(DestLearned *l)
+{
+    g_clear_pointer(&l->facts, g_hash_table_unref);
+    *l = (DestLearned){ 0 };
+}
+
+static void learn_fact(DestLearned *l, const char *name, const char *escaped)
+{
+    g_autofree char *value = g_uri_unescape_string(escaped, NULL);
+    if (value != NULL)
+        dest_learned_set_fact(l, name, value);
+    l->dirty = false; /* it comes from the store */
 }
 
 static void learn_state(LearnedState *state_out, const char *word)
@@ -418,6 +545,8 @@ static void learn_word(DestLearned *l, const char *name, const char *value)
         l->clock_offset_s = seconds;
     else if (g_str_has_prefix(name, "checksum.") && digest_by_name(name + strlen("checksum."), &kind))
         learn_state(&l->checksum[kind], value);
+    else if (g_str_has_prefix(name, "fact."))
+        learn_fact(l, name + strlen("fact."), value);
     for (unsigned i = 0; i < G_N_ELEMENTS(learned_states); i++)
         if (g_str_equal(name, learned_states[i].name))
             learn_state(G_STRUCT_MEMBER_P(l, learned_states[i].offset), value);

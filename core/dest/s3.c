@@ -51,12 +51,6 @@ void s3_query_add(GString *query, const char *name, const char *value)
     uri_escape_append(query, value, strlen(value), false);
 }
 
-void s3_say(Upload *up, const char *note)
-{
-    g_free(up->note);
-    up->note = g_strdup(note);
-}
-
 bool s3_has_id(const Upload *up, GError **error)
 {
     if (up->upload_id == NULL)
@@ -389,7 +383,7 @@ static Verdict read_abort(const DestCtx *ctx, Upload *up, unsigned part, const R
     if (!a->is_error || (a->status == 404 && g_strcmp0(a->code, "NoSuchBucket") != 0))
         return VERDICT_OK;
     if (a->status == 405 || a->status == 501) {
-        s3_say(up, "this store does not abort uploads: unfinished parts stay there");
+        upload_say(up, "this store does not abort uploads: unfinished parts stay there");
         return VERDICT_OK;
     }
     return s3_failed(ctx, up, a, rs, error);
@@ -406,8 +400,10 @@ static char *s3_where(const DestCtx *ctx)
 
 const DestOps dest_s3 = {
     .scheme = "s3",
-    .opts = s3_opts,
-    .parallel = true,
+    .form = DEST_FORM_BUCKET,
+    .help = "s3://BUCKET/PREFIX",
+    .shared = s3_shared,
+    .aws = true,
     .open = s3_open,
     .close = s3_close,
     .digests = s3_digests,

@@ -4,38 +4,12 @@
 
 enum { MAX_TAGS = 10 };
 
-const DestOpt s3_opts[] = {
-    { "acl", "ACL", "canned ACL of the objects, such as public-read", NULL, false },
-    { "storage-class", "CLASS", "storage class, such as STANDARD_IA", NULL, false },
-    { "sse", "HOW", "encryption at rest", "AES256|aws:kms|aws:kms:dsse", false },
-    { "header", "K: V", "header sent with each object, such as Cache-Control: max-age=60", NULL, true },
-    { "meta", "K=V", "metadata of each object", NULL, true },
-    { "tag", "K=V", "tag of each object", NULL, true },
-    { "if-exists", "WHAT", "when the key is taken", "overwrite|skip|fail", false },
-    { "addressing", "STYLE", "bucket in the path or in the host name", "auto|path|virtual", false },
-    { "checksum", "KIND", "checksum that the store verifies", "auto|crc64nvme|crc32c|sha256|md5|none", false },
-    { "unsigned-payload", NULL, "over http: do not sign the bytes (faster)", NULL, false },
-    { 0 },
-};
+const char *const s3_shared[] = { "acl", "storage-class", "sse", "header", "meta", "tag", "if-exists", "addressing", "checksum",
+                                  "unsigned-payload", NULL };
 
 static bool option_is(const DestConf *conf, const char *name, const char *value)
 {
     return g_strcmp0(dest_conf_option(conf, name), value) == 0;
-}
-
-static bool check_allowed(const DestConf *conf, GError **error)
-{
-    for (const DestOpt *opt = s3_opts; opt->name != NULL; opt++) {
-        const char *value = dest_conf_option(conf, opt->name);
-        if (value == NULL || opt->allowed == NULL)
-            continue;
-        g_auto(GStrv) allowed = g_strsplit(opt->allowed, "|", -1);
-        if (!g_strv_contains((const char *const *)allowed, value)) {
-            fault_set(error, FAULT_USAGE, "%s is one of %s", opt->name, opt->allowed);
-            return false;
-        }
-    }
-    return true;
 }
 
 /* ---- headers of the person */
@@ -217,7 +191,7 @@ void *s3_open(const DestConf *conf, GError **error)
     S3 *s3 = g_new0(S3, 1);
     s3->headers = g_ptr_array_new_with_free_func(g_free);
     s3->bucket = g_strdup(conf->bucket);
-    const bool fine = check_allowed(conf, error) && s3_endpoint_parse(&s3->ep, conf->endpoint, error) &&
+    const bool fine = s3_endpoint_parse(&s3->ep, conf->endpoint, error) &&
                       s3_check_bucket(&s3->ep, s3->bucket, error) && fill_region(s3, conf, error) &&
                       check_single_line(conf, "acl", error) && check_single_line(conf, "storage-class", error) &&
                       each_line(s3, conf, "header", 50, add_header, error) && each_line(s3, conf, "meta", 50, add_meta, error) &&

@@ -114,7 +114,7 @@ static bool drop_acl(const DestCtx *ctx, Upload *up)
 {
     if (dest_conf_option(ctx->conf, "acl") == NULL)
         return false;
-    s3_say(up, "this bucket takes no ACL: sent without");
+    upload_say(up, "this bucket takes no ACL: sent without");
     return drop(ctx, &ctx->learned->acl);
 }
 
@@ -122,7 +122,7 @@ static bool drop_tags(const DestCtx *ctx, Upload *up)
 {
     if (s3_of(ctx)->tagging == NULL)
         return false;
-    s3_say(up, "this store takes no tags: sent without");
+    upload_say(up, "this store takes no tags: sent without");
     return drop(ctx, &ctx->learned->tagging);
 }
 

@@ -73,7 +73,7 @@ Verdict s3_read_find(const DestCtx *ctx, Upload *up, unsigned part, const Respon
     if (a->is_error && s3_not_allowed(ctx, a, rs)) {
         ctx->learned->list_uploads = LEARNED_REFUSED;
         ctx->learned->dirty = true;
-        s3_say(up, "this store does not list uploads: an unfinished one may be left there");
+        upload_say(up, "this store does not list uploads: an unfinished one may be left there");
         return VERDICT_OK;
     }
     if (a->is_error && g_strcmp0(a->code, "NoSuchUpload") == 0)
@@ -181,7 +181,7 @@ static Verdict resume_failed(const DestCtx *ctx, Upload *up, S3Answer *a, const 
     if (s3_not_allowed(ctx, a, rs)) {
         ctx->learned->list_parts = LEARNED_REFUSED;
         ctx->learned->dirty = true;
-        s3_say(up, "this store does not list parts: resumed from the journal");
+        upload_say(up, "this store does not list parts: resumed from the journal");
         set_marker(up, NULL);
         return VERDICT_OK;
     }

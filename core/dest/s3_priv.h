@@ -36,7 +36,7 @@ static inline S3 *s3_of(const DestCtx *ctx)
 
 /* ---- s3_conf.c */
 
-extern const DestOpt s3_opts[];
+extern const char *const s3_shared[];
 void    *s3_open(const DestConf *conf, GError **error);
 void     s3_close(void *priv);
 /* Kind sent as x-amz-checksum-NAME (or as Content-MD5); false = none. */
@@ -52,7 +52,6 @@ const char *s3_region(const DestCtx *ctx);
 Request    *s3_request(const DestCtx *ctx, const char *method, const char *key, const char *query);
 void        s3_sign(const DestCtx *ctx, Request *rq, const char *payload_line);
 void        s3_query_add(GString *query, const char *name, const char *value);
-void        s3_say(Upload *up, const char *note);
 bool        s3_has_id(const Upload *up, GError **error);            /* FAULT_BUG when not */
 
 /* ---- s3_learn.c */

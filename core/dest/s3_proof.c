@@ -233,7 +233,7 @@ static Verdict verify_failed(const DestCtx *ctx, Upload *up, S3Answer *a, const 
     if (!s3_not_allowed(ctx, a, rs))
         return s3_failed(ctx, up, a, rs, error);
     if (up->etag != NULL) {
-        s3_say(up, "not verified: this key may not look at objects (s3:GetObject)");
+        upload_say(up, "not verified: this key may not look at objects (s3:GetObject)");
         return VERDICT_OK;
     }
     g_autofree char *cause = s3_answer_cause(a, ctx->creds);

@@ -8,7 +8,6 @@ static bool no_ask(const DestCtx *ctx, const Upload *up, unsigned part, Request 
 
 static const DestOps parallel = {
     .scheme = "test",
-    .parallel = true,
     .step = { [PHASE_LOOK] = { no_ask, NULL },
               [PHASE_FIND] = { no_ask, NULL },
               [PHASE_RESUME] = { no_ask, NULL },
