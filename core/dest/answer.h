@@ -23,6 +23,10 @@ typedef struct {
 Verdict answer_failed(const AnswerRow *rows, const Response *rs, const char *code, const char *message, const Credentials *creds, GError **error);
 /* "403 AccessDenied: words (request ID)". Caller frees. */
 char   *answer_cause(int status, const char *code, const char *message, const char *request_id, const Credentials *creds);
+/* "403 AccessDenied: words - hint (request ID)"; hint NULL = none. Caller frees. */
+char   *answer_cause_hint(int status, const char *code, const char *message, const char *hint, const char *request_id, const Credentials *creds);
+/* A server's text alone: printable, one line, at most so long, without signatures, queries of URLs and secrets. Caller frees. */
+char   *answer_words(const char *text, size_t max_bytes, const Credentials *creds);
 /* When the server's Date is more than this far from now, signatures fail for that reason: sets the learned offset, once. */
 #define ANSWER_CLOCK_LEEWAY_S 60
 bool    answer_learn_clock(const DestCtx *ctx, const Response *rs);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "answer.h"
 #include "s3_url.h"
 
 typedef struct {
@@ -340,45 +341,6 @@ bool s3_answer_time(const S3Answer *a, const Response *rs, int64_t *unix_s_out)
 
 /* ---- words for the person */
 
-/* Printable and short: what the store says goes to a terminal. */
-static char *plain_words(const char *text, size_t max_bytes)
-{
-    GString *out = g_string_new(NULL);
-    g_autofree char *valid = g_utf8_make_valid(text, -1);
-    for (const char *p = valid; *p != '\0' && out->len < max_bytes; p = g_utf8_next_char(p)) {
-        const gunichar c = g_utf8_get_char(p);
-        if (g_unichar_isspace(c)) {
-            if (out->len > 0 && out->str[out->len - 1] != ' ')
-                g_string_append_c(out, ' ');
-        } else {
-            g_string_append_unichar(out, g_unichar_isprint(c) ? c : 0xfffd);
-        }
-    }
-    return g_strchomp(g_string_free(out, FALSE));
-}
-
-static char *mask(char *text, const char *secret)
-{
-    if (secret == NULL || *secret == '\0' || strstr(text, secret) == NULL)
-        return text;
-    g_auto(GStrv) pieces = g_strsplit(text, secret, -1);
-    g_free(text);
-    return g_strjoinv("***", pieces);
-}
-
-/* Stores quote what they were sent: values behind these words say how a request was signed. */
-static char *mask_signing(char *text)
-{
-    g_autoptr(GRegex) words = g_regex_new(
-        "(signature|credential|token|accesskeyid|stringtosign|canonicalrequest)([\\w-]*[\"']?\\s*[=:>]\\s*[\"']?)[^\\s\"'<>,;&]+",
-        G_REGEX_CASELESS, 0, NULL);
-    char *masked = g_regex_replace(words, text, -1, 0, "\\1\\2***", 0, NULL);
-    if (masked == NULL)
-        return text;
-    g_free(text);
-    return masked;
-}
-
 static const char *body_words(const S3Answer *a)
 {
     switch (a->body->state) {
@@ -396,25 +358,8 @@ static const char *body_words(const S3Answer *a)
 
 char *s3_answer_cause(const S3Answer *a, const Credentials *creds)
 {
-    g_autofree char *words = NULL;
-    if (a->message != NULL && *a->message != '\0') {
-        char *masked = mask_signing(g_utf8_make_valid(a->message, -1));
-        if (creds != NULL)
-            masked = mask(mask(mask(masked, creds->session_token), creds->secret_key), creds->access_key);
-        words = plain_words(masked, S3_MAX_CAUSE_BYTES);
-        g_free(masked);
-    }
-    g_autofree char *code = a->code == NULL ? NULL : plain_words(a->code, 64);
-    g_autofree char *id = a->request_id == NULL ? NULL : plain_words(a->request_id, 64);
-
-    GString *out = g_string_new(NULL);
-    g_string_append_printf(out, "%d%s%s: %s", a->status, code == NULL ? "" : " ", code == NULL ? "" : code,
-                           words != NULL ? words : body_words(a));
-    if (a->hint != NULL)
-        g_string_append_printf(out, " - %s", a->hint);
-    if (id != NULL && *id != '\0')
-        g_string_append_printf(out, " (request %s)", id);
-    return g_string_free(out, FALSE);
+    const bool told = a->message != NULL && *a->message != '\0';
+    return answer_cause_hint(a->status, a->code, told ? a->message : body_words(a), a->hint, a->request_id, creds);
 }
 
 /* ---- ETags */

@@ -29,8 +29,6 @@ typedef enum {
     S3_REFUSE,              /* final */
 } S3Class;
 
-#define S3_MAX_CAUSE_BYTES 300      /* of the store's own message */
-
 typedef struct {
     int         status;
     bool        is_error;
