@@ -1,18 +1,7 @@
 #include "s3_priv.h"
 
-#include <string.h>
-
-#define MIB (UINT64_C(1) << 20)
-#define GIB (UINT64_C(1) << 30)
-
-/* S3 User Guide, "Amazon S3 multipart upload limits". */
-#define WHOLE_MAX_BYTES    (16 * MIB) /* larger ones go in parts, unless the person's parts are larger */
-#define PART_DEFAULT_BYTES (8 * MIB)
-#define PART_MIN_BYTES     (5 * MIB)
-#define PART_MAX_BYTES     (5 * GIB)
-#define MAX_PARTS          10000
-#define OBJECT_MAX_BYTES   (MAX_PARTS * PART_MAX_BYTES)
-#define XML_NAMESPACE      "http://s3.amazonaws.com/doc/2006-03-01/"
+#define PART_MIN_BYTES (UINT64_C(5) << 20) /* S3 User Guide, "Amazon S3 multipart upload limits" */
+#define XML_NAMESPACE  "http://s3.amazonaws.com/doc/2006-03-01/"
 
 /* ---- requests */
 
@@ -42,32 +31,6 @@ void s3_sign(const DestCtx *ctx, Request *rq, const char *payload_line)
         sigv4_sign(rq, ctx->creds, s3_region(ctx), "s3", ctx->now_s + ctx->learned->clock_offset_s, payload_line, &s3_of(ctx)->key);
 }
 
-void s3_query_add(GString *query, const char *name, const char *value)
-{
-    if (query->len > 0)
-        g_string_append_c(query, '&');
-    uri_escape_append(query, name, strlen(name), false);
-    g_string_append_c(query, '=');
-    uri_escape_append(query, value, strlen(value), false);
-}
-
-bool s3_has_id(const Upload *up, GError **error)
-{
-    if (up->upload_id == NULL)
-        fault_set(error, FAULT_BUG, "the upload has no id yet");
-    return up->upload_id != NULL;
-}
-
-/* Query that names the upload, and the part when it is not 0. */
-static char *upload_query(const Upload *up, unsigned part_number)
-{
-    GString *query = g_string_new(NULL);
-    if (part_number > 0)
-        g_string_append_printf(query, "partNumber=%u", part_number);
-    s3_query_add(query, "uploadId", up->upload_id);
-    return g_string_free(query, FALSE);
-}
-
 static bool only_new_header(const DestCtx *ctx, Request *rq, GError **error)
 {
     if (!s3_of(ctx)->only_new)
@@ -82,36 +45,10 @@ static bool only_new_header(const DestCtx *ctx, Request *rq, GError **error)
 
 /* ---- plan */
 
-static uint64_t round_up(uint64_t bytes, uint64_t unit)
-{
-    return (bytes + unit - 1) / unit * unit;
-}
-
 static bool s3_plan(const DestCtx *ctx, Upload *up, uint64_t part_size_wanted, GError **error)
 {
     up->look_first = s3_of(ctx)->only_new;
-    const size_t key_bytes = strlen(up->key);
-    if (key_bytes == 0 || key_bytes > S3_MAX_KEY_BYTES) {
-        fault_set(error, FAULT_KEY, "the key has %zu bytes, S3 takes 1 to %d; shorten the name or the prefix", key_bytes, S3_MAX_KEY_BYTES);
-        return false;
-    }
-    if (up->size_bytes > OBJECT_MAX_BYTES) {
-        fault_set(error, FAULT_TOO_LARGE, "S3 takes objects up to %d parts of 5 GiB (48.8 TiB)", MAX_PARTS);
-        return false;
-    }
-    const uint64_t whole = part_size_wanted > 0 ? MIN(part_size_wanted, PART_MAX_BYTES) : WHOLE_MAX_BYTES;
-    if (up->size_bytes <= whole) {
-        upload_plan(up, false, 0);
-        return true;
-    }
-    if (part_size_wanted > PART_MAX_BYTES || (part_size_wanted > 0 && round_up(part_size_wanted, MIB) < PART_MIN_BYTES)) {
-        fault_set(error, FAULT_USAGE, "--part-size is 5 MiB to 5 GiB");
-        return false;
-    }
-    const uint64_t at_least = (up->size_bytes + MAX_PARTS - 1) / MAX_PARTS;
-    const uint64_t wanted = part_size_wanted > 0 ? part_size_wanted : PART_DEFAULT_BYTES;
-    upload_plan(up, true, round_up(MAX(wanted, at_least), MIB));
-    return true;
+    return multipart_plan(up, part_size_wanted, PART_MIN_BYTES, "S3", error);
 }
 
 /* ---- OPEN */
@@ -139,15 +76,7 @@ static Verdict read_open(const DestCtx *ctx, Upload *up, unsigned part, const Re
     if (a->is_error)
         return s3_failed(ctx, up, a, rs, error);
     s3_learn_clock(ctx, rs);
-    const char *id = s3_answer_field(a, "UploadId");
-    if (id == NULL || *id == '\0') {
-        fault_set(error, FAULT_BAD_ANSWER, "%d: the store opened an upload without an id", rs->status);
-        return VERDICT_RETRY;
-    }
-    g_free(up->upload_id);
-    up->upload_id = g_strdup(id);
-    up->opened_s = ctx->now_s;
-    return VERDICT_OK;
+    return multipart_opened(ctx, up, a, error);
 }
 
 /* ---- PART: a part, or the whole object */
@@ -176,7 +105,7 @@ static char *payload_line(const DestCtx *ctx, const DigestSet *digest)
 
 static bool ask_part(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
 {
-    if (up->multipart && !s3_has_id(up, error))
+    if (up->multipart && !multipart_has_id(up, error))
         return false;
     const DigestSet *digest = up->parts[part].digest;
     g_autofree char *payload = payload_line(ctx, digest);
@@ -184,7 +113,7 @@ static bool ask_part(const DestCtx *ctx, const Upload *up, unsigned part, Reques
         fault_set(error, FAULT_BUG, "part %u is to be signed without its SHA-256", part + 1);
         return false;
     }
-    g_autofree char *query = up->multipart ? upload_query(up, part + 1) : NULL;
+    g_autofree char *query = up->multipart ? multipart_query(up, part + 1) : NULL;
     g_autoptr(Request) rq = s3_request(ctx, "PUT", up->key, query);
     if (!up->multipart) {
         s3_object_headers(ctx, up, rq);
@@ -275,46 +204,12 @@ static Verdict read_part(const DestCtx *ctx, Upload *up, unsigned part, const Re
 
 /* ---- CLOSE */
 
-static void append_element(GString *xml, const char *name, const char *value)
-{
-    g_autofree char *escaped = g_markup_escape_text(value, -1);
-    g_string_append_printf(xml, "<%s>%s</%s>", name, escaped, name);
-}
-
-/* Some stores (versitygw) want the checksum of each part also where that of the whole object is sent; S3 takes it. */
-static GBytes *complete_document(const Upload *up, bool has_kind, DigestKind kind)
-{
-    g_autofree char *element = s3_checksum_element(kind);
-    GString *xml = g_string_new("<CompleteMultipartUpload xmlns=\"" XML_NAMESPACE "\">");
-    for (unsigned i = 0; i < up->n_parts; i++) {
-        const Part *p = &up->parts[i];
-        g_autofree char *checksum = has_kind && p->digest != NULL ? digest_base64(p->digest, kind) : NULL;
-        g_string_append_printf(xml, "<Part><PartNumber>%u</PartNumber>", i + 1);
-        append_element(xml, "ETag", p->etag);
-        if (checksum != NULL)
-            append_element(xml, element, checksum);
-        g_string_append(xml, "</Part>");
-    }
-    g_string_append(xml, "</CompleteMultipartUpload>");
-    return g_string_free_to_bytes(xml);
-}
-
-static bool check_parts(const Upload *up, GError **error)
-{
-    for (unsigned i = 0; i < up->n_parts; i++)
-        if (!up->parts[i].done || up->parts[i].etag == NULL) {
-            fault_set(error, FAULT_BUG, "completing while part %u is missing", i + 1);
-            return false;
-        }
-    return true;
-}
-
 static bool ask_close(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
 {
     (void)part;
-    if (!s3_has_id(up, error) || !check_parts(up, error))
+    if (!multipart_has_id(up, error))
         return false;
-    g_autofree char *query = upload_query(up, 0);
+    g_autofree char *query = multipart_query(up, 0);
     g_autoptr(Request) rq = s3_request(ctx, "POST", up->key, query);
     DigestKind kind = DIGEST_MD5;
     const bool has_kind = s3_sent_checksum(ctx, &kind) && kind != DIGEST_MD5;
@@ -327,7 +222,11 @@ static bool ask_close(const DestCtx *ctx, const Upload *up, unsigned part, Reque
         return false;
     rq->slow_answer = true;
 
-    GBytes *document = complete_document(up, has_kind, kind);
+    /* Some stores (versitygw) want the checksum of each part also where that of the whole object is sent; S3 takes it. */
+    g_autofree char *element = has_kind ? s3_checksum_element(kind) : NULL;
+    GBytes *document = multipart_complete(up, XML_NAMESPACE, element, kind, error);
+    if (document == NULL)
+        return false;
     DigestSet set;
     digest_of(DIGEST_BIT(DIGEST_SHA256), g_bytes_get_data(document, NULL), g_bytes_get_size(document), &set);
     g_autofree char *payload = digest_hex(set.value[DIGEST_SHA256], digest_bytes(DIGEST_SHA256));
@@ -367,9 +266,9 @@ static Verdict read_close(const DestCtx *ctx, Upload *up, unsigned part, const R
 static bool ask_abort(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
 {
     (void)part;
-    if (!s3_has_id(up, error))
+    if (!multipart_has_id(up, error))
         return false;
-    g_autofree char *query = upload_query(up, 0);
+    g_autofree char *query = multipart_query(up, 0);
     Request *rq = s3_request(ctx, "DELETE", up->key, query);
     s3_sign(ctx, rq, SIGV4_EMPTY);
     *rq_out = rq;

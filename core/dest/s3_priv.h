@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "multipart.h"
 #include "s3_answers.h"
 #include "s3_url.h"
 #include "sigv4.h"
@@ -51,8 +52,6 @@ const char *s3_region(const DestCtx *ctx);
 /* key NULL = the bucket; query without '?', NULL = none. Unsigned. */
 Request    *s3_request(const DestCtx *ctx, const char *method, const char *key, const char *query);
 void        s3_sign(const DestCtx *ctx, Request *rq, const char *payload_line);
-void        s3_query_add(GString *query, const char *name, const char *value);
-bool        s3_has_id(const Upload *up, GError **error);            /* FAULT_BUG when not */
 
 /* ---- s3_learn.c */
 

@@ -196,6 +196,15 @@ char *s3_url(const S3Endpoint *ep, const char *region, const char *bucket, const
     return g_string_free(url, FALSE);
 }
 
+void s3_query_add(GString *query, const char *name, const char *value)
+{
+    if (query->len > 0)
+        g_string_append_c(query, '&');
+    uri_escape_append(query, name, strlen(name), false);
+    g_string_append_c(query, '=');
+    uri_escape_append(query, value, strlen(value), false);
+}
+
 char *s3_url_decode(const char *text)
 {
     g_autofree char *spaced = g_strdelimit(g_strdup(text), "+", ' ');

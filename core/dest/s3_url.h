@@ -39,5 +39,7 @@ bool s3_region_valid(const char *region);
 S3Style s3_style(const S3Endpoint *ep, const char *bucket, S3Style wanted);
 /* URL of an object, or of the bucket (key NULL); no query. Caller frees. */
 char   *s3_url(const S3Endpoint *ep, const char *region, const char *bucket, const char *key, S3Style wanted);
+/* Appends "&name=value", both encoded; the first one without '&'. */
+void    s3_query_add(GString *query, const char *name, const char *value);
 /* Decodes "%2B" and '+' as in listings of encoding-type url; NULL when malformed. Caller frees. */
 char   *s3_url_decode(const char *text);
