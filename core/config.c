@@ -322,7 +322,7 @@ static void take_options(DestConf *conf, const HoistSettings *s)
     for (const char *const *name = ops == NULL ? NULL : ops->shared; name != NULL && *name != NULL; name++)
         take_option(conf, s, settings_opt(*name));
     for (const HoistOpt *opt = ops == NULL ? NULL : ops->opts; opt != NULL && opt->name != NULL; opt++)
-        take_option(conf, s, opt);
+        take_option(conf, s, settings_opt(opt->name));
 }
 
 DestConf *settings_dest(const HoistSettings *s, GError **error)

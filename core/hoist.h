@@ -19,7 +19,7 @@
 
 /* ------------------------------------------------------------------ settings (config.c) */
 
-typedef enum { HOIST_OPT_TEXT, HOIST_OPT_SWITCH, HOIST_OPT_NUMBER, HOIST_OPT_SIZE, HOIST_OPT_RATE, HOIST_OPT_CHOICE, HOIST_OPT_PATH } HoistOptKind;
+typedef enum { HOIST_OPT_TEXT, HOIST_OPT_SWITCH, HOIST_OPT_NUMBER, HOIST_OPT_SIZE, HOIST_OPT_RATE, HOIST_OPT_CHOICE, HOIST_OPT_PATH, HOIST_OPT_TIME } HoistOptKind;
 
 /* One row is an option, a key of config.ini and an environment variable: "part-size", --part-size, HOIST_PART_SIZE. */
 typedef struct {
@@ -34,7 +34,8 @@ typedef struct {
     bool         per_batch;     /* frozen with the files it was given for; else of the engine as a whole */
 } HoistOpt;
 
-const HoistOpt *hoist_opts(void);               /* ends with a row whose name is NULL */
+const HoistOpt *hoist_opts(void);               /* ends with a row whose name is NULL; the common ones, then those that only some destinations know */
+bool            hoist_opt_is_common(const HoistOpt *opt);       /* a row of hoist_opts() */
 
 typedef struct HoistSettings HoistSettings;
 HoistSettings *hoist_settings_new(void);        /* defaults only */
@@ -53,6 +54,8 @@ char         **hoist_settings_list(const HoistSettings *s, const char *name);   
 bool           hoist_settings_check_dest(const HoistSettings *s, GError **error);
 /* Sizes and rates as people write them: "8M", "1.5 GiB", "500kB/s": k, M, G = 1000^n; Ki, Mi, Gi = 1024^n. */
 bool           hoist_parse_size(const char *text, uint64_t *bytes_out);
+/* "900", "90s", "15m", "1h", "7d" -> seconds. */
+bool           hoist_parse_time(const char *text, uint64_t *seconds_out);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HoistSettings, hoist_settings_free)
 
 /* ------------------------------------------------------------------ rows */

@@ -92,11 +92,11 @@ static char *opt_help(const HoistOpt *opt)
 }
 
 /* arg NULL = no value. Takes help. */
-static void add_entry(GArray *entries, GPtrArray *texts, const char *name, char letter, GOptionArgFunc fn, const char *arg, char *help)
+static void add_entry(GArray *entries, GPtrArray *texts, const char *name, char letter, GOptionArgFunc fn, const char *arg, char *help,
+                      int flags)
 {
-    GOptionEntry entry = {
-        name, letter, arg == NULL ? G_OPTION_FLAG_NO_ARG : G_OPTION_FLAG_FILENAME, G_OPTION_ARG_CALLBACK, NULL, help, arg
-    };
+    GOptionEntry entry = { name, letter, flags | (arg == NULL ? G_OPTION_FLAG_NO_ARG : G_OPTION_FLAG_FILENAME), G_OPTION_ARG_CALLBACK, NULL,
+                           help, arg };
     G_STATIC_ASSERT(sizeof fn == sizeof entry.arg_data);
     memcpy(&entry.arg_data, &fn, sizeof fn); /* ISO C has no cast from function to object pointer */
     g_ptr_array_add(texts, help);
@@ -107,9 +107,10 @@ static void add_opt(GArray *entries, GPtrArray *texts, const Command *cmd, const
 {
     if ((cmd->takes & TAKES_STATE) != 0 && g_str_equal(opt->name, "state"))
         add_entry(entries, texts, opt->name, opt->letter, set_opt, "STATE|DIR",
-                  g_strdup("only files in this state (queued, done, failed, ...); else where the queue is kept"));
+                  g_strdup("only files in this state (queued, done, failed, ...); else where the queue is kept"), G_OPTION_FLAG_NONE);
     else
-        add_entry(entries, texts, opt->name, opt->letter, set_opt, opt->kind == HOIST_OPT_SWITCH ? NULL : opt->arg, opt_help(opt));
+        add_entry(entries, texts, opt->name, opt->letter, set_opt, opt->kind == HOIST_OPT_SWITCH ? NULL : opt->arg, opt_help(opt),
+                  hoist_opt_is_common(opt) ? G_OPTION_FLAG_NONE : G_OPTION_FLAG_HIDDEN); /* those stand in hoist dests --help */
 }
 
 /* texts keeps the help alive as long as the context. */
@@ -122,7 +123,8 @@ static GOptionContext *context_new(Parse *parse, GPtrArray *texts, char ***args)
             add_opt(entries, texts, cmd, opt);
     for (unsigned i = 0; i < G_N_ELEMENTS(switches); i++)
         if (((cmd->takes | SWITCH_HELP) & switches[i].bit) != 0)
-            add_entry(entries, texts, switches[i].name, switches[i].letter, set_switch, NULL, g_strdup(switches[i].help));
+            add_entry(entries, texts, switches[i].name, switches[i].letter, set_switch, NULL, g_strdup(switches[i].help),
+                      G_OPTION_FLAG_NONE);
     const GOptionEntry rest = { G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, args, NULL, NULL };
     g_array_append_val(entries, rest);
 

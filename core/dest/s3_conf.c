@@ -4,8 +4,12 @@
 
 enum { MAX_TAGS = 10 };
 
+/* S3 User Guide, "Amazon S3 multipart upload limits". */
+#define PART_MIN_BYTES (UINT64_C(5) << 20)
+#define PART_MAX_BYTES (UINT64_C(5) << 30)
+
 const char *const s3_shared[] = { "acl", "storage-class", "sse", "header", "meta", "tag", "if-exists", "addressing", "checksum",
-                                  "unsigned-payload", NULL };
+                                  "unsigned-payload", "part-size", NULL };
 
 static bool option_is(const DestConf *conf, const char *name, const char *value)
 {
@@ -162,6 +166,16 @@ static bool check_single_line(const DestConf *conf, const char *option, GError *
     return false;
 }
 
+static bool check_part_size(const DestConf *conf, GError **error)
+{
+    const char *text = dest_conf_option(conf, "part-size");
+    uint64_t bytes;
+    if (text == NULL || (hoist_parse_size(text, &bytes) && bytes >= PART_MIN_BYTES && bytes <= PART_MAX_BYTES))
+        return true;
+    fault_set(error, FAULT_USAGE, "--part-size %s: S3 takes parts of 5MiB..5GiB", text);
+    return false;
+}
+
 static bool fill_region(S3 *s3, const DestConf *conf, GError **error)
 {
     const char *region = conf->region != NULL && *conf->region != '\0' ? conf->region : s3->ep.region;
@@ -194,6 +208,7 @@ void *s3_open(const DestConf *conf, GError **error)
     const bool fine = s3_endpoint_parse(&s3->ep, conf->endpoint, error) &&
                       s3_check_bucket(&s3->ep, s3->bucket, error) && fill_region(s3, conf, error) &&
                       check_single_line(conf, "acl", error) && check_single_line(conf, "storage-class", error) &&
+                      check_part_size(conf, error) &&
                       each_line(s3, conf, "header", 50, add_header, error) && each_line(s3, conf, "meta", 50, add_meta, error) &&
                       each_line(s3, conf, "tag", MAX_TAGS, add_tag, error);
     if (!fine) {

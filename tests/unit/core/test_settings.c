@@ -43,11 +43,34 @@ static void test_rows(void)
 static void test_destinations_agree(void)
 {
     for (const DestOps *const *ops = dest_table(); *ops != NULL; ops++)
-        for (const char *const *name = (*ops)->shared; *name != NULL; name++) {
+        for (const char *const *name = (*ops)->shared; name != NULL && *name != NULL; name++) {
             const HoistOpt *opt = settings_opt(*name);
             if (opt == NULL)
                 g_error("%s heeds an option %s that is no option of hoist", (*ops)->scheme, *name);
             g_assert_true(opt->per_batch);
+        }
+}
+
+static void same_text(const char *scheme, const char *name, const char *theirs, const char *ours)
+{
+    if (g_strcmp0(theirs, ours) != 0)
+        g_error("%s has an option %s of its own that says \"%s\", another has \"%s\"", scheme, name, theirs, ours);
+}
+
+/* One name is one option, whoever has a row for it; what several roads share belongs into the common rows. */
+static void test_own_rows_agree(void)
+{
+    for (const DestOps *const *ops = dest_table(); *ops != NULL; ops++)
+        for (const HoistOpt *own = (*ops)->opts; own != NULL && own->name != NULL; own++) {
+            const HoistOpt *opt = settings_opt(own->name);
+            g_assert_nonnull(opt);
+            if (hoist_opt_is_common(opt) || !own->per_batch || own->letter != 0)
+                g_error("%s: its option %s must be per batch, without a letter, and no common one", (*ops)->scheme, own->name);
+            g_assert_true(own->kind == opt->kind && own->repeat == opt->repeat);
+            same_text((*ops)->scheme, own->name, own->arg, opt->arg);
+            same_text((*ops)->scheme, own->name, own->def, opt->def);
+            same_text((*ops)->scheme, own->name, own->allowed, opt->allowed);
+            same_text((*ops)->scheme, own->name, own->help, opt->help);
         }
 }
 
@@ -76,10 +99,20 @@ static void test_values_are_checked(void)
     refuse(s, "jobs", "-1", "allowed");
     refuse(s, "jobs", "3x", "allowed");
     refuse(s, "parts", "65", "allowed: 1..64|auto");
-    refuse(s, "part-size", "4M", "allowed: 5MiB..5GiB");
+    refuse(s, "part-size", "4K", "allowed: 64KiB..5GiB");
     refuse(s, "part-size", "6G", "allowed");
     refuse(s, "max-size", "big", "allowed: like 8M");
     refuse(s, "if-exists", "maybe", "overwrite|skip|fail");
+    refuse(s, "checksum", "sha3", "auto|crc64nvme|crc32c|sha256|md5|none");
+    refuse(s, "sse", "rot13", "AES256|aws:kms|aws:kms:dsse");
+    refuse(s, "addressing", "both", "auto|path|virtual");
+    refuse(s, "token-life", "1s", "allowed: 1m..365d");
+    refuse(s, "token-life", "soon", "like 1h");
+    refuse(s, "public-url", "cdn.example", "https://HOST");
+    refuse(s, "public-url", "https://cdn.example/?x", "no ?");
+    refuse(s, "callback-url", "https://a.example/;ftp://b.example/", "is not a URL");
+    refuse(s, "callback-var", "x", "NAME=VALUE");
+    refuse(s, "callback-body-type", "text/plain", "application/json");
     refuse(s, "unsigned-payload", "perhaps", "neither true nor false");
     refuse(s, "region", "", "is empty");
     refuse(s, "region", NULL, "is empty");
@@ -95,6 +128,8 @@ static void test_values_are_checked(void)
     g_autofree char *long_text = g_strnfill(SETTINGS_MAX_VALUE_BYTES + 1, 'x');
     refuse(s, "region", long_text, "too long");
     set(s, "endpoint", "http://127.0.0.1:9000/base");
+    set(s, "public-url", "https://cdn.example/base/");
+    set(s, "callback-url", "https://a.example/cb?x=1; http://b.example:8080/");
     set(s, "state", "/tmp/\xff"); /* a path is bytes */
     set(s, "jobs", "64");
     g_assert_cmpuint(hoist_settings_number(s, "jobs"), ==, 64);
@@ -111,7 +146,13 @@ static void test_secrets_are_refused_and_not_repeated(void)
                                            { "to", "s3://me:hunter2@bucket/" },
                                            { "header", "Authorization: Bearer hunter2" },
                                            { "header", "x-amz-security-token : hunter2" },
-                                           { "header", "Cookie:hunter2" } };
+                                           { "header", "Cookie:hunter2" },
+                                           { "public-url", "https://me:hunter2@cdn.example/" },
+                                           { "callback-url", "https://a.example/;https://me:hunter2@b.example/" },
+                                           { "secret", "hunter2" },
+                                           { "secret", "password=hunter2" },
+                                           { "secret", "=env:hunter2" },
+                                           { "secret", "password=env:" } };
     g_autoptr(HoistSettings) s = hoist_settings_new();
     for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
         g_autoptr(GError) error = NULL;
@@ -173,6 +214,28 @@ static void test_sizes(void)
             g_error("\"%s\" gives %" G_GUINT64_FORMAT, bad[i], bytes);
         g_assert_cmpuint(bytes, ==, 77);
     }
+}
+
+static void test_times(void)
+{
+    static const struct {
+        const char *text;
+        uint64_t seconds;
+    } good[] = { { "0", 0 }, { "90", 90 }, { "90s", 90 }, { "15m", 900 }, { "1h", 3600 }, { "7d", 604800 }, { "4294967295", 4294967295 } };
+    static const char *const bad[] = { "", "m", "-1", "1.5h", "1 h", "1w", "1hh", "h1", "4294967296", "0x1", "+1" };
+    for (unsigned i = 0; i < G_N_ELEMENTS(good); i++) {
+        uint64_t seconds = 77;
+        if (!hoist_parse_time(good[i].text, &seconds) || seconds != good[i].seconds)
+            g_error("\"%s\" gives %" G_GUINT64_FORMAT, good[i].text, seconds);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+        uint64_t seconds = 77;
+        if (hoist_parse_time(bad[i], &seconds))
+            g_error("\"%s\" gives %" G_GUINT64_FORMAT, bad[i], seconds);
+    }
+    g_autoptr(HoistSettings) s = hoist_settings_new();
+    set(s, "token-life", "2h"); /* kept as seconds: destinations need not know how people write times */
+    g_assert_cmpstr(hoist_settings_get(s, "token-life"), ==, "7200");
 }
 
 /* ---- config.ini ---- */
@@ -480,6 +543,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/settings/rows", test_rows);
     g_test_add_func("/settings/destinations-agree", test_destinations_agree);
+    g_test_add_func("/settings/own-rows-agree", test_own_rows_agree);
+    g_test_add_func("/settings/times", test_times);
     g_test_add_func("/settings/defaults", test_defaults);
     g_test_add_func("/settings/values-are-checked", test_values_are_checked);
     g_test_add_func("/settings/secrets-are-refused-and-not-repeated", test_secrets_are_refused_and_not_repeated);

@@ -74,7 +74,7 @@ static void test_errors(void)
 {
     expect_error(&up, ARGV("--jobs", "99"), WORDS("--jobs", "99", "1..64"));
     expect_error(&up, ARGV("-j", "none"), WORDS("--jobs", "none", "1..64"));
-    expect_error(&up, ARGV("--part-size", "1k"), WORDS("--part-size", "5MiB"));
+    expect_error(&up, ARGV("--part-size", "1k"), WORDS("--part-size", "64KiB"));
     expect_error(&up, ARGV("--if-exists=maybe"), WORDS("--if-exists", "overwrite|skip|fail"));
     expect_error(&up, ARGV("--no-such"), WORDS("unknown option --no-such", "hoist up --help"));
     expect_error(&up, ARGV("--to"), WORDS("--to", "hoist up --help"));
@@ -142,7 +142,7 @@ static void test_help(void)
         g_assert_nonnull(strstr(of_up, opt->help));
     }
     g_assert_nonnull(strstr(of_up, "-0, --null"));
-    g_assert_nonnull(strstr(of_up, "5MiB..5GiB"));
+    g_assert_nonnull(strstr(of_up, "64KiB..5GiB"));
     g_assert_nonnull(strstr(of_up, "hoist up"));
     g_assert_null(strstr(of_retry, "--part-size"));
     g_assert_nonnull(strstr(of_retry, "STATE|DIR"));
