@@ -20,9 +20,9 @@ static const struct {
     { "multipart-checksums", true },
     { "aws-config", true },
     { "drop", true },
-    { "qetag", false },
-    { "qetag-parts", false },
-    { "qiniu-tokens", false },
+    { "qetag", true },
+    { "qetag-parts", true },
+    { "qiniu-tokens", true },
     { "oss-signatures", false },
     { "broker", false },
 };
