@@ -21,6 +21,18 @@ enum {
 
 /* ---- plan */
 
+bool multipart_check_part_size(const DestConf *conf, uint64_t part_min_bytes, const char *store, GError **error)
+{
+    const char *text = dest_conf_option(conf, "part-size");
+    uint64_t bytes;
+    if (text == NULL || (hoist_parse_size(text, &bytes) && bytes >= part_min_bytes && bytes <= PART_MAX_BYTES))
+        return true;
+    const uint64_t unit = part_min_bytes % MIB == 0 ? MIB : 1024;
+    fault_set(error, FAULT_USAGE, "--part-size %s: %s takes parts of %" G_GUINT64_FORMAT "%s..5GiB", text, store, part_min_bytes / unit,
+              unit == MIB ? "MiB" : "KiB");
+    return false;
+}
+
 static uint64_t round_up(uint64_t bytes, uint64_t unit)
 {
     return (bytes + unit - 1) / unit * unit;
@@ -47,9 +59,7 @@ bool multipart_plan(Upload *up, uint64_t part_size_wanted, uint64_t part_min_byt
                    at_least = (up->size_bytes + MAX_PARTS - 1) / MAX_PARTS;
     const uint64_t unit = part_min_bytes < MIB && wanted < MIB ? 1 : MIB;
     if (part_size_wanted > PART_MAX_BYTES || round_up(wanted, unit) < part_min_bytes) {
-        const bool whole_mib = part_min_bytes % MIB == 0;
-        fault_set(error, FAULT_USAGE, "--part-size is %" G_GUINT64_FORMAT " %s to 5 GiB", part_min_bytes / (whole_mib ? MIB : 1024),
-                  whole_mib ? "MiB" : "KiB");
+        fault_set(error, FAULT_USAGE, "%s does not take parts of this size (--part-size)", store);
         return false;
     }
     upload_plan(up, true, round_up(MAX(wanted, at_least), unit));

@@ -11,8 +11,9 @@
 
 #define MULTIPART_PAGE_ITEMS "1000"
 
-/* Whole up to 16 MiB, in parts above: of whole MiB, unless the store takes less and less is wanted. FAULT_TOO_LARGE, FAULT_KEY, FAULT_USAGE.
- * store: "S3", for the error. */
+/* Is the option part-size one that the store takes? FAULT_USAGE. store: "S3". */
+bool    multipart_check_part_size(const DestConf *conf, uint64_t part_min_bytes, const char *store, GError **error);
+/* Whole up to 16 MiB, in parts above: of whole MiB, unless the store takes less and less is wanted. FAULT_TOO_LARGE, FAULT_KEY, FAULT_USAGE. */
 bool    multipart_plan(Upload *up, uint64_t part_size_wanted, uint64_t part_min_bytes, const char *store, GError **error);
 bool    multipart_has_id(const Upload *up, GError **error);         /* FAULT_BUG when not */
 

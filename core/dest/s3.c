@@ -1,7 +1,6 @@
 #include "s3_priv.h"
 
-#define PART_MIN_BYTES (UINT64_C(5) << 20) /* S3 User Guide, "Amazon S3 multipart upload limits" */
-#define XML_NAMESPACE  "http://s3.amazonaws.com/doc/2006-03-01/"
+#define XML_NAMESPACE "http://s3.amazonaws.com/doc/2006-03-01/"
 
 /* ---- requests */
 
@@ -10,7 +9,7 @@ const char *s3_region(const DestCtx *ctx)
     return ctx->learned->region[0] != '\0' ? ctx->learned->region : s3_of(ctx)->region;
 }
 
-static char *object_url(const DestCtx *ctx, const char *key)
+char *s3_object_url(const DestCtx *ctx, const char *key)
 {
     const S3 *s3 = s3_of(ctx);
     const S3Style style = s3->style == S3_STYLE_AUTO ? (S3Style)ctx->learned->style : s3->style;
@@ -20,7 +19,7 @@ static char *object_url(const DestCtx *ctx, const char *key)
 Request *s3_request(const DestCtx *ctx, const char *method, const char *key, const char *query)
 {
     Request *rq = request_new(method);
-    g_autofree char *url = object_url(ctx, key);
+    g_autofree char *url = s3_object_url(ctx, key);
     rq->url = query == NULL ? g_steal_pointer(&url) : g_strconcat(url, "?", query, NULL);
     return rq;
 }
@@ -48,7 +47,7 @@ static bool only_new_header(const DestCtx *ctx, Request *rq, GError **error)
 static bool s3_plan(const DestCtx *ctx, Upload *up, uint64_t part_size_wanted, GError **error)
 {
     up->look_first = s3_of(ctx)->only_new;
-    return multipart_plan(up, part_size_wanted, PART_MIN_BYTES, "S3", error);
+    return multipart_plan(up, part_size_wanted, S3_PART_MIN_BYTES, "S3", error);
 }
 
 /* ---- OPEN */
@@ -75,7 +74,7 @@ static Verdict read_open(const DestCtx *ctx, Upload *up, unsigned part, const Re
     g_autoptr(S3Answer) a = s3_answer_new(rs, "InitiateMultipartUploadResult");
     if (a->is_error)
         return s3_failed(ctx, up, a, rs, error);
-    s3_learn_clock(ctx, rs);
+    skew_learn(ctx, rs);
     return multipart_opened(ctx, up, a, error);
 }
 
@@ -136,12 +135,12 @@ static bool check_echo(const DestCtx *ctx, const Response *rs, const DigestSet *
     if (digest == NULL || !s3_sent_checksum(ctx, &kind) || kind == DIGEST_MD5 || (digest->have & DIGEST_BIT(kind)) == 0)
         return true;
     LearnedState *state = &ctx->learned->checksum[kind];
-    const S3Proof proof = s3_prove_part(rs, kind, digest);
-    if (proof == S3_PROOF_WRONG) {
+    const Proof proof = s3_prove_part(rs, kind, digest);
+    if (proof == PROOF_WRONG) {
         fault_set(error, FAULT_CHECKSUM, "the store's %s of what it received is not that of what was sent", digest_name(kind));
         return false;
     }
-    const LearnedState now = proof == S3_PROOF_CHECKSUM ? LEARNED_WORKS : *state == LEARNED_UNKNOWN ? LEARNED_IGNORED : *state;
+    const LearnedState now = proof == PROOF_CHECKSUM ? LEARNED_WORKS : *state == LEARNED_UNKNOWN ? LEARNED_IGNORED : *state;
     if (now != *state) {
         *state = now;
         ctx->learned->dirty = true;
@@ -149,14 +148,13 @@ static bool check_echo(const DestCtx *ctx, const Response *rs, const DigestSet *
     return true;
 }
 
-/* The store says that the object is there. Its ETag is "" when it names none. */
-static bool confirm_object(const DestCtx *ctx, Upload *up, const Response *rs, const S3Answer *a, GError **error)
+bool s3_confirm_object(const DestCtx *ctx, Upload *up, const Response *rs, const S3Answer *a, GError **error)
 {
     const char *etag = s3_answer_field(a, "ETag");
     if (etag == NULL)
         etag = response_header(rs, "etag");
-    const S3Proof proof = s3_prove(ctx, up, rs, a, etag);
-    if (proof == S3_PROOF_WRONG) {
+    const Proof proof = s3_prove(ctx, up, rs, a, etag);
+    if (proof == PROOF_WRONG) {
         fault_set(error, FAULT_CHECKSUM, "the store's checksum of the object is not that of the file");
         return false;
     }
@@ -164,7 +162,7 @@ static bool confirm_object(const DestCtx *ctx, Upload *up, const Response *rs, c
     up->etag = g_strdup(etag == NULL ? "" : etag);
     g_free(up->version);
     up->version = g_strdup(response_header(rs, "x-amz-version-id"));
-    up->verified = proof == S3_PROOF_CHECKSUM ? VERIFIED_CHECKSUM : proof == S3_PROOF_ETAG ? VERIFIED_ETAG : VERIFIED_NOT;
+    up->verified = proof == PROOF_CHECKSUM ? VERIFIED_CHECKSUM : proof == PROOF_ETAG ? VERIFIED_ETAG : VERIFIED_NOT;
     return true;
 }
 
@@ -185,7 +183,7 @@ static Verdict read_part(const DestCtx *ctx, Upload *up, unsigned part, const Re
         return key_taken(up, ctx, a, error);
     if (a->is_error)
         return s3_failed(ctx, up, a, rs, error);
-    s3_learn_clock(ctx, rs);
+    skew_learn(ctx, rs);
     const char *etag = response_header(rs, "etag");
     if (up->multipart && (etag == NULL || *etag == '\0')) {
         fault_set(error, FAULT_BAD_ANSWER, "%d: the store took the part without naming an ETag", rs->status);
@@ -193,7 +191,7 @@ static Verdict read_part(const DestCtx *ctx, Upload *up, unsigned part, const Re
     }
     if (!check_echo(ctx, rs, p->digest, error))
         return VERDICT_RETRY;
-    if (!up->multipart && !confirm_object(ctx, up, rs, a, error))
+    if (!up->multipart && !s3_confirm_object(ctx, up, rs, a, error))
         return VERDICT_RETRY;
     s3_learn_etag(ctx, p->digest, rs, etag);
     g_free(p->etag);
@@ -257,8 +255,8 @@ static Verdict read_close(const DestCtx *ctx, Upload *up, unsigned part, const R
     g_autoptr(S3Answer) a = s3_answer_new(rs, "CompleteMultipartUploadResult");
     if (a->is_error)
         return close_failed(ctx, up, a, rs, error);
-    s3_learn_clock(ctx, rs);
-    return confirm_object(ctx, up, rs, a, error) ? VERDICT_OK : VERDICT_RESTART;
+    skew_learn(ctx, rs);
+    return s3_confirm_object(ctx, up, rs, a, error) ? VERDICT_OK : VERDICT_RESTART;
 }
 
 /* ---- ABORT */
@@ -291,7 +289,7 @@ static Verdict read_abort(const DestCtx *ctx, Upload *up, unsigned part, const R
 /* ---- the row */
 
 /* Independent of what was learned, for that is kept under this name. */
-static char *s3_where(const DestCtx *ctx)
+char *s3_where(const DestCtx *ctx)
 {
     const S3 *s3 = s3_of(ctx);
     return s3_url(&s3->ep, s3->region, s3->bucket, NULL, S3_STYLE_PATH);
@@ -307,7 +305,7 @@ const DestOps dest_s3 = {
     .close = s3_close,
     .digests = s3_digests,
     .plan = s3_plan,
-    .url = object_url,
+    .url = s3_object_url,
     .where = s3_where,
     .step = {
         [PHASE_LOOK] = { s3_ask_look, s3_read_look },

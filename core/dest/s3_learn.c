@@ -1,72 +1,5 @@
 #include "s3_priv.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-enum {
-    CLOCK_OFF_S = 240,     /* corrected without being asked: S3 allows 900 */
-    CLOCK_SUSPECT_S = 300, /* a refusal without reason is laid to the clock */
-};
-
-/* ---- the clock */
-
-static void set_clock(const DestCtx *ctx, int64_t server_s)
-{
-    ctx->learned->clock_offset_s = server_s - ctx->now_s;
-    ctx->learned->dirty = true;
-}
-
-static bool clock_fits(const DestCtx *ctx, int64_t server_s, int64_t within_s)
-{
-    return llabs(server_s - ctx->now_s - ctx->learned->clock_offset_s) <= within_s;
-}
-
-void s3_learn_clock(const DestCtx *ctx, const Response *rs)
-{
-    int64_t server_s;
-    if (response_date(rs, &server_s) && !clock_fits(ctx, server_s, CLOCK_OFF_S))
-        set_clock(ctx, server_s);
-}
-
-/* Some stores refuse a wrong time with a plain AccessDenied (rclone: status 400), and HEAD has no words at all. Suspect is this machine's
- * clock when it is off, and what was learned of it when somebody has set it since. */
-static bool looks_like_skew(const DestCtx *ctx, const S3Answer *a, const Response *rs)
-{
-    int64_t server_s;
-    const bool plain_refusal = (a->status == 400 || a->status == 401 || a->status == 403) && a->class == S3_REFUSE &&
-                               (a->code == NULL || g_str_equal(a->code, "AccessDenied"));
-    return plain_refusal && response_date(rs, &server_s) &&
-           (llabs(server_s - ctx->now_s) > CLOCK_SUSPECT_S || !clock_fits(ctx, server_s, CLOCK_SUSPECT_S));
-}
-
-static char *clock_words(int64_t offset_s)
-{
-    const char *side = offset_s > 0 ? "behind" : "ahead of";
-    const int64_t off_s = llabs(offset_s);
-    if (off_s < 5)
-        return g_strdup("this machine's clock was set in the meantime");
-    if (off_s < 120)
-        return g_strdup_printf("this machine's clock is %d s %s the server's", (int)off_s, side);
-    if (off_s < 7200)
-        return g_strdup_printf("this machine's clock is %d min %s the server's", (int)(off_s / 60), side);
-    return g_strdup_printf("this machine's clock is %" G_GINT64_FORMAT " h %s the server's", off_s / 3600, side);
-}
-
-static Verdict fix_clock(const DestCtx *ctx, const S3Answer *a, const Response *rs, const char *cause, GError **error)
-{
-    int64_t server_s;
-    if (!s3_answer_time(a, rs, &server_s)) {
-        fault_set(error, FAULT_CLOCK, "%s", cause);
-        return VERDICT_FAIL;
-    }
-    const bool known = clock_fits(ctx, server_s, CLOCK_SUSPECT_S);
-    set_clock(ctx, server_s);
-    g_autofree char *words = clock_words(server_s - ctx->now_s);
-    /* Corrected before, by the answer to another request: should it repeat, it was not the clock. */
-    fault_set(error, known ? a->fault : FAULT_CLOCK, "%s - %s", cause, words);
-    return VERDICT_AGAIN;
-}
-
 /* ---- region and style */
 
 static Verdict learn_region(const DestCtx *ctx, const S3Answer *a, const Response *rs, const char *cause, GError **error)
@@ -120,7 +53,7 @@ static bool drop_acl(const DestCtx *ctx, Upload *up)
 
 static bool drop_tags(const DestCtx *ctx, Upload *up)
 {
-    if (s3_of(ctx)->tagging == NULL)
+    if (s3_of(ctx)->given.tagging == NULL)
         return false;
     upload_say(up, "this store takes no tags: sent without");
     return drop(ctx, &ctx->learned->tagging);
@@ -147,17 +80,6 @@ static bool drop_feature(const DestCtx *ctx, Upload *up, const S3Answer *a)
 
 /* ---- failures */
 
-bool s3_not_allowed(const DestCtx *ctx, const S3Answer *a, const Response *rs)
-{
-    if (looks_like_skew(ctx, a, rs))
-        return false;
-    if (a->code != NULL && !g_str_equal(a->code, "AccessDenied") && !g_str_equal(a->code, "NotImplemented") &&
-        !g_str_equal(a->code, "MethodNotAllowed"))
-        return false;
-    return a->status == 401 || a->status == 403 || a->status == 405 || a->status == 501 ||
-           g_strcmp0(a->code, "NotImplemented") == 0; /* some say it with 400 */
-}
-
 /* Servers that decode the path to text before they check the signature cannot get it right for other bytes. */
 static void blame_name(const Upload *up, S3Answer *a)
 {
@@ -171,10 +93,10 @@ Verdict s3_failed(const DestCtx *ctx, Upload *up, S3Answer *a, const Response *r
 {
     blame_name(up, a);
     g_autofree char *cause = s3_answer_cause(a, ctx->creds);
-    if (looks_like_skew(ctx, a, rs))
+    if (skew_suspect(ctx, a, rs))
         a->class = S3_FIX_CLOCK;
     if (a->class == S3_FIX_CLOCK)
-        return fix_clock(ctx, a, rs, cause, error);
+        return skew_fix(ctx, a, rs, cause, error);
     if (a->class == S3_REDIRECT_REGION || a->class == S3_REDIRECT_ONCE)
         return learn_region(ctx, a, rs, cause, error);
     fault_set(error, a->fault, "%s", cause);

@@ -22,7 +22,7 @@ Verdict s3_read_find(const DestCtx *ctx, Upload *up, unsigned part, const Respon
 {
     (void)part;
     g_autoptr(S3Answer) a = s3_answer_new(rs, "ListMultipartUploadsResult");
-    if (a->is_error && s3_not_allowed(ctx, a, rs)) {
+    if (a->is_error && skew_not_allowed(ctx, a, rs)) {
         ctx->learned->list_uploads = LEARNED_REFUSED;
         ctx->learned->dirty = true;
         upload_say(up, "this store does not list uploads: an unfinished one may be left there");
@@ -32,7 +32,7 @@ Verdict s3_read_find(const DestCtx *ctx, Upload *up, unsigned part, const Respon
         return VERDICT_OK; /* rclone says so of a bucket that never had any */
     if (a->is_error)
         return s3_failed(ctx, up, a, rs, error);
-    s3_learn_clock(ctx, rs);
+    skew_learn(ctx, rs);
     return multipart_found(ctx, up, a);
 }
 
@@ -62,7 +62,7 @@ static bool checksum_differs(const S3Answer *a, unsigned row, const DigestSet *d
 
 static Verdict resume_failed(const DestCtx *ctx, Upload *up, S3Answer *a, const Response *rs, GError **error)
 {
-    if (s3_not_allowed(ctx, a, rs)) {
+    if (skew_not_allowed(ctx, a, rs)) {
         ctx->learned->list_parts = LEARNED_REFUSED;
         ctx->learned->dirty = true;
         upload_say(up, "this store does not list parts: resumed from the journal");
@@ -82,6 +82,6 @@ Verdict s3_read_resume(const DestCtx *ctx, Upload *up, unsigned part, const Resp
     g_autoptr(S3Answer) a = s3_answer_new(rs, "ListPartsResult");
     if (a->is_error)
         return resume_failed(ctx, up, a, rs, error);
-    s3_learn_clock(ctx, rs);
+    skew_learn(ctx, rs);
     return multipart_resumed(up, a, checksum_differs);
 }

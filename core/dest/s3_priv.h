@@ -6,12 +6,16 @@
  */
 #pragma once
 
+#include "given.h"
 #include "multipart.h"
 #include "s3_answers.h"
 #include "s3_url.h"
 #include "sigv4.h"
+#include "skew.h"
+#include "stored.h"
 
-#define S3_NONCE_HEADER "x-amz-meta-hoist-nonce"
+#define S3_PART_MIN_BYTES (UINT64_C(5) << 20) /* S3 User Guide, "Amazon S3 multipart upload limits" */
+#define S3_NONCE_HEADER "x-amz-" GIVEN_NONCE
 
 typedef enum { S3_CHECKSUM_AUTO, S3_CHECKSUM_NONE, S3_CHECKSUM_GIVEN } S3Checksum;
 
@@ -24,9 +28,7 @@ typedef struct {
     bool       only_new;            /* if-exists skip or fail */
     S3Checksum checksum;
     DigestKind checksum_kind;       /* of S3_CHECKSUM_GIVEN */
-    char      *tagging;             /* query-encoded, or NULL */
-    GPtrArray *headers;             /* of char*: name, value, name, value ... of --header and --meta, ready to send */
-    bool       own_content_type;    /* one of them is Content-Type */
+    Given      given;
     Sigv4Key   key;
 } S3;
 
@@ -49,31 +51,29 @@ void     s3_object_headers(const DestCtx *ctx, const Upload *up, Request *rq);
 /* ---- s3.c */
 
 const char *s3_region(const DestCtx *ctx);
+char       *s3_object_url(const DestCtx *ctx, const char *key);     /* key NULL = the bucket */
+char       *s3_where(const DestCtx *ctx);
 /* key NULL = the bucket; query without '?', NULL = none. Unsigned. */
 Request    *s3_request(const DestCtx *ctx, const char *method, const char *key, const char *query);
 void        s3_sign(const DestCtx *ctx, Request *rq, const char *payload_line);
+/* The store says that the object is there: fills in etag ("" when it names none), version, verified. FAULT_CHECKSUM when it is another one. */
+bool        s3_confirm_object(const DestCtx *ctx, Upload *up, const Response *rs, const S3Answer *a, GError **error);
 
 /* ---- s3_learn.c */
 
-/* From an answer that is no error: the clock, when it is far off. */
-void    s3_learn_clock(const DestCtx *ctx, const Response *rs);
-/* Refused for a reason that is about rights or the operation, not about us: 401, 403, 405, 501 without a wrong clock. */
-bool    s3_not_allowed(const DestCtx *ctx, const S3Answer *a, const Response *rs);
 /* Verdict of an error answer; learns what can be learned; sets *error. */
 Verdict s3_failed(const DestCtx *ctx, Upload *up, S3Answer *a, const Response *rs, GError **error);
 
 /* ---- s3_proof.c */
 
-typedef enum { S3_PROOF_NONE, S3_PROOF_ETAG, S3_PROOF_CHECKSUM, S3_PROOF_WRONG } S3Proof;
-
 /* What headers and document say about the whole object, compared with the digests of its parts. Sets up->checksum on CHECKSUM. */
-S3Proof s3_prove(const DestCtx *ctx, Upload *up, const Response *rs, const S3Answer *a, const char *etag);
+Proof s3_prove(const DestCtx *ctx, Upload *up, const Response *rs, const S3Answer *a, const char *etag);
 /* From the answer to a part, or to an object sent whole: whether ETags are something else than MD5 here. digest may be NULL. */
 void    s3_learn_etag(const DestCtx *ctx, const DigestSet *digest, const Response *rs, const char *etag);
 /* Element of a document that holds a checksum: "ChecksumCRC64NVME". Caller frees. */
 char   *s3_checksum_element(DigestKind kind);
 /* What the header of this kind in the answer to a part says about it. NONE, CHECKSUM or WRONG. */
-S3Proof s3_prove_part(const Response *rs, DigestKind kind, const DigestSet *digest);
+Proof s3_prove_part(const Response *rs, DigestKind kind, const DigestSet *digest);
 /* Digest of the object as it is sent at completion: full for CRC-64/NVME, "H(H(1)..H(n))-n" else; NULL when a part lacks it. Caller frees. */
 char   *s3_object_checksum(const Upload *up, DigestKind kind, bool composite);
 /* LOOK: many stores ignore If-None-Match, and where it counts it would refuse a large file only after all of it was sent. */

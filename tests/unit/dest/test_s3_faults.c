@@ -696,7 +696,7 @@ static void test_find_refused(void)
     Fixture f;
     open_parts(&f, NULL);
     g_assert_cmpint(fixture_fail(&f, PHASE_FIND, 403, "AccessDenied", ""), ==, VERDICT_OK);
-    g_assert_cmpuint(f.up->found->len, ==, 0);
+    g_assert_true(f.up->found == NULL || f.up->found->len == 0);
     g_assert_cmpint(f.learned.list_uploads, ==, LEARNED_REFUSED);
     g_assert_nonnull(f.up->note);
     g_assert_cmpint(fixture_fail(&f, PHASE_FIND, 404, "NoSuchBucket", ""), ==, VERDICT_FAIL);
@@ -731,6 +731,8 @@ static void test_damaged_answers(void)
         for (unsigned i = 0; *body != '\0' && i < round % 4; i++)
             body[g_test_rand_int_range(0, (gint32)strlen(body))] = (char)g_test_rand_int_range(1, 256);
         const Phase phase = (Phase)g_test_rand_int_range(0, N_PHASES);
+        if (f.ctx.ops->step[phase].read == NULL)
+            continue;
         const int status = statuses[g_test_rand_int_range(0, G_N_ELEMENTS(statuses))];
         const Verdict verdict = fixture_read(&f, phase, (unsigned)g_test_rand_int_range(0, 3), status,
                                              headers[g_test_rand_int_range(0, G_N_ELEMENTS(headers))], body);
