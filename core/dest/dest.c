@@ -3,9 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+extern const DestOps dest_post;
 extern const DestOps dest_s3;
 
-static const DestOps *const table[] = { &dest_s3, NULL };
+static const DestOps *const table[] = { &dest_s3, &dest_post, NULL };
 
 /* ---- requests and responses ---- */
 

@@ -189,7 +189,8 @@ static bool is_unknown_header(const S3Answer *a)
 
 static bool is_expired_url(const S3Answer *a)
 {
-    return g_strcmp0(a->code, "AccessDenied") == 0 && (s3_answer_field(a, "Expires") != NULL || s3_answer_names(a, "request has expired"));
+    const bool told = s3_answer_names(a, "request has expired") || s3_answer_names(a, "policy expired");
+    return g_strcmp0(a->code, "AccessDenied") == 0 && (told || s3_answer_field(a, "Expires") != NULL);
 }
 
 static void classify(S3Answer *a, const Response *rs)

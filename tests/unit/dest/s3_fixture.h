@@ -1,4 +1,4 @@
-/* s3_fixture.h - an S3 destination without a network: options in, requests out, answers in. Used by the tests of s3*.c only. */
+/* s3_fixture.h - an S3 destination without a network: options in, requests out, answers in. Used by the tests of s3*.c and post.c only. */
 #pragma once
 
 #include <string.h>
@@ -19,17 +19,22 @@ typedef struct {
 } Fixture;
 
 /* options: name, value, ..., NULL; may be NULL. */
-static inline void fixture_open(Fixture *f, const char *endpoint, const char *const *options)
+static inline void fixture_open_to(Fixture *f, const char *to, const char *endpoint, const char *const *options)
 {
     *f = (Fixture){ .conf = dest_conf_new() };
-    g_assert_true(dest_conf_parse(f->conf, "s3://bucket/pre", NULL));
+    g_assert_true(dest_conf_parse(f->conf, to, NULL));
     f->conf->endpoint = g_strdup(endpoint);
     for (unsigned i = 0; options != NULL && options[i] != NULL; i += 2)
         g_hash_table_insert(f->conf->options, g_strdup(options[i]), g_strdup(options[i + 1]));
     f->creds = (Credentials){ .access_key = (char *)"AKIDEXAMPLE", .secret_key = (char *)"SECRETSECRETSECRET", .session_token = (char *)"TOKENTOKENTOKEN" };
-    const DestOps *ops = dest_by_scheme("s3");
+    const DestOps *ops = dest_by_scheme(f->conf->scheme);
     f->ctx = (DestCtx){ .ops = ops, .conf = f->conf, .creds = &f->creds, .learned = &f->learned, .now_s = FIXTURE_NOW_S };
     f->ctx.priv = ops->open(f->conf, &f->error);
+}
+
+static inline void fixture_open(Fixture *f, const char *endpoint, const char *const *options)
+{
+    fixture_open_to(f, "s3://bucket/pre", endpoint, options);
 }
 
 static inline void fixture_clear(Fixture *f)

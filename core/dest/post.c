@@ -1,0 +1,254 @@
+/* S3 by POST policy: one form per object, signed with our own key pair; where a gateway or a policy allows no PUT. The rest is s3.c's.
+ *
+ * Sources: S3 API Reference, "POST Object", "Browser-Based Uploads Using POST (AWS Signature Version 4)", "POST Policy". */
+#include <json-glib/json-glib.h>
+#include <string.h>
+
+#include "form.h"
+#include "json.h"
+#include "s3_priv.h"
+#include "skew.h"
+
+#define POST_MAX_BYTES   (UINT64_C(5) << 30)
+#define POLICY_LIFE_S    3600 /* counted from the request's begin to its end, where a store looks only then */
+#define POLICY_LEAST_BPS 65536
+#define FILENAME         "${filename}"
+
+static const char *const post_shared[] = { "acl",      "storage-class", "sse",        "header",     "meta", "if-exists",
+                                           "checksum", "addressing",    "public-url", "token-life", NULL };
+
+static const HoistOpt post_opts[] = {
+    { "success-status", 0, HOIST_OPT_CHOICE, "STATUS", "201", "200|201|204", "status that the store shall answer (POST policy)", false,
+      true },
+    { "post-max-size", 0, HOIST_OPT_SIZE, "SIZE", NULL, "like 8M, 1.5GiB", "largest file that the POST policy allows", false, true },
+    { "post-key", 0, HOIST_OPT_CHOICE, "HOW", "exact", "exact|prefix", "what the POST policy says of the key", false, true },
+    { 0 },
+};
+
+/* ---- plan */
+
+static uint64_t largest(const DestCtx *ctx)
+{
+    uint64_t bytes;
+    const char *text = dest_conf_option(ctx->conf, "post-max-size");
+    return text != NULL && hoist_parse_size(text, &bytes) ? MIN(bytes, POST_MAX_BYTES) : POST_MAX_BYTES;
+}
+
+static bool post_plan(const DestCtx *ctx, Upload *up, uint64_t part_size_wanted, GError **error)
+{
+    (void)part_size_wanted;
+    const size_t key_bytes = strlen(up->key);
+    if (key_bytes == 0 || key_bytes > S3_MAX_KEY_BYTES) {
+        fault_set(error, FAULT_KEY, "the key has %zu bytes, S3 takes 1 to %d; shorten the name or the prefix", key_bytes, S3_MAX_KEY_BYTES);
+        return false;
+    }
+    if (!g_utf8_validate(up->key, -1, NULL)) {
+        fault_set(error, FAULT_KEY, "the key is not UTF-8, and a POST policy is JSON");
+        return false;
+    }
+    if (up->size_bytes > largest(ctx)) {
+        g_autofree char *most = g_format_size_full(largest(ctx), G_FORMAT_SIZE_IEC_UNITS);
+        fault_set(error, FAULT_TOO_LARGE, "the file has more than %s (--post-max-size; a form takes 5 GiB at most, s3:// more)", most);
+        return false;
+    }
+    up->look_first = s3_of(ctx)->only_new;
+    upload_plan(up, false, 0);
+    return true;
+}
+
+static unsigned post_digests(const DestCtx *ctx, const Upload *up)
+{
+    (void)up;
+    const bool useless = s3_of(ctx)->checksum == S3_CHECKSUM_NONE || ctx->learned->checksum[DIGEST_MD5] == LEARNED_IGNORED;
+    return useless ? 0 : DIGEST_BIT(DIGEST_MD5);
+}
+
+/* ---- the form */
+
+/* A form, and the conditions of the policy that must cover each of its fields. */
+typedef struct {
+    Form *form;
+    JsonBuilder *policy;
+} Writer;
+
+static void write_condition(Writer *w, const char *name, const char *value)
+{
+    json_builder_begin_object(w->policy);
+    json_builder_set_member_name(w->policy, name);
+    json_builder_add_string_value(w->policy, value);
+    json_builder_end_object(w->policy);
+}
+
+static void write_field(Writer *w, const char *name, const char *value)
+{
+    form_field(w->form, name, value);
+    write_condition(w, name, value);
+}
+
+static void write_prefix(Writer *w, const char *field, const char *prefix)
+{
+    json_builder_begin_array(w->policy);
+    json_builder_add_string_value(w->policy, "starts-with");
+    json_builder_add_string_value(w->policy, field);
+    json_builder_add_string_value(w->policy, prefix);
+    json_builder_end_array(w->policy);
+}
+
+/* The file's own size unless the person names a limit: a store then refuses a body that was cut or has grown. */
+static void write_range(Writer *w, const DestCtx *ctx, const Upload *up)
+{
+    const bool limited = dest_conf_option(ctx->conf, "post-max-size") != NULL;
+    json_builder_begin_array(w->policy);
+    json_builder_add_string_value(w->policy, "content-length-range");
+    json_builder_add_int_value(w->policy, limited ? 0 : (gint64)up->size_bytes);
+    json_builder_add_int_value(w->policy, limited ? (gint64)largest(ctx) : (gint64)up->size_bytes);
+    json_builder_end_array(w->policy);
+}
+
+/* What would be headers of a PUT are fields here, with one name that differs. */
+static void write_headers(Writer *w, const DestCtx *ctx, const Upload *up)
+{
+    g_autoptr(Request) put = request_new("PUT");
+    s3_object_headers(ctx, up, put);
+    for (unsigned i = 0; i < put->headers->len; i++) {
+        const char *line = put->headers->pdata[i], *colon = strchr(line, ':');
+        g_autofree char *name = g_strndup(line, (gsize)(colon - line));
+        write_field(w, g_str_equal(name, "x-amz-acl") ? "acl" : name, colon + strlen(": "));
+    }
+}
+
+static char *expiration(const DestCtx *ctx, const Upload *up, int64_t now_s)
+{
+    uint64_t life_s;
+    const char *text = dest_conf_option(ctx->conf, "token-life");
+    if (text == NULL || !hoist_parse_time(text, &life_s))
+        life_s = POLICY_LIFE_S + up->size_bytes / POLICY_LEAST_BPS;
+    g_autoptr(GDateTime) end = g_date_time_new_from_unix_utc(now_s + (int64_t)life_s);
+    return g_date_time_format(end, "%Y-%m-%dT%H:%M:%SZ");
+}
+
+static void write_signing_fields(Writer *w, const DestCtx *ctx, const Sigv4Scope *scope)
+{
+    g_autofree char *credential = g_strconcat(ctx->creds->access_key, "/", scope->text, NULL);
+    write_field(w, "x-amz-algorithm", "AWS4-HMAC-SHA256");
+    write_field(w, "x-amz-credential", credential);
+    write_field(w, "x-amz-date", scope->timestamp);
+    if (ctx->creds->session_token != NULL)
+        write_field(w, "x-amz-security-token", ctx->creds->session_token);
+}
+
+/* The base64 text of the policy is what is signed. */
+static void sign(Writer *w, const DestCtx *ctx, const Sigv4Scope *scope)
+{
+    g_autoptr(JsonNode) root = json_builder_get_root(w->policy);
+    g_autofree char *text = json_print(root);
+    g_autofree char *base64 = g_base64_encode((const guchar *)text, strlen(text));
+    char signature[65];
+    sigv4_signature(sigv4_key(&s3_of(ctx)->key, ctx->creds->secret_key, scope, s3_region(ctx), "s3"), base64, signature);
+    form_field(w->form, "policy", base64);
+    form_field(w->form, "x-amz-signature", signature);
+    digest_wipe(text, strlen(text));
+}
+
+static void write_form(Writer *w, const DestCtx *ctx, const Upload *up)
+{
+    const int64_t now_s = ctx->now_s + ctx->learned->clock_offset_s;
+    const char *status = dest_conf_option(ctx->conf, "success-status");
+    g_autofree char *end = expiration(ctx, up, now_s);
+    g_auto(Sigv4Scope) scope = { 0 };
+    sigv4_scope_init(&scope, s3_region(ctx), "s3", now_s);
+
+    json_builder_begin_object(w->policy);
+    json_builder_set_member_name(w->policy, "expiration");
+    json_builder_add_string_value(w->policy, end);
+    json_builder_set_member_name(w->policy, "conditions");
+    json_builder_begin_array(w->policy);
+    write_condition(w, "bucket", s3_of(ctx)->bucket);
+    form_field(w->form, "key", up->key);
+    if (g_strcmp0(dest_conf_option(ctx->conf, "post-key"), "prefix") == 0)
+        write_prefix(w, "$key", ctx->conf->prefix);
+    else
+        write_condition(w, "key", up->key);
+    write_range(w, ctx, up);
+    write_field(w, "success_action_status", status == NULL ? "201" : status);
+    write_headers(w, ctx, up);
+    if (ctx->creds != NULL)
+        write_signing_fields(w, ctx, &scope);
+    json_builder_end_array(w->policy);
+    json_builder_end_object(w->policy);
+    if (ctx->creds != NULL) /* a bucket that anybody may write to wants none */
+        sign(w, ctx, &scope);
+}
+
+/* Stores put the file's name in place of "${filename}" wherever it stands; with this name that changes nothing. */
+static const char *harmless_name(const Upload *up)
+{
+    const char *slash = strrchr(up->key, '/');
+    const char *name = slash == NULL ? up->key : slash + 1;
+    return strstr(up->key, FILENAME) != NULL ? FILENAME : name;
+}
+
+static bool ask_post(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
+{
+    (void)part, (void)error;
+    g_autoptr(Form) form = form_new(up->nonce);
+    g_autoptr(JsonBuilder) policy = json_builder_new();
+    Writer w = { form, policy };
+    write_form(&w, ctx, up);
+    Request *rq = s3_request(ctx, "POST", NULL, NULL);
+    form_file(form, rq, "file", harmless_name(up), up->content_type, 0, up->size_bytes);
+    rq->slow_answer = true; /* stores put the form aside before they look at it */
+    *rq_out = rq;
+    return true;
+}
+
+/* ---- the answer */
+
+/* SeaweedFS leaves Location empty; others answer 201 without a document. */
+static void take_place(Upload *up, const S3Answer *a)
+{
+    const char *url = s3_answer_field(a, "Location"), *key = s3_answer_field(a, "Key");
+    if (url != NULL && (g_str_has_prefix(url, "http://") || g_str_has_prefix(url, "https://")))
+        upload_set(&up->url, url);
+    if (key != NULL && *key != '\0' && !g_str_equal(key, up->key))
+        upload_set(&up->stored_key, key);
+}
+
+static Verdict read_post(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error)
+{
+    Part *p = &up->parts[part];
+    g_autoptr(S3Answer) a = s3_answer_new(rs, rs->status == 201 && rs->body->len > 0 ? "PostResponse" : NULL);
+    if (a->class == S3_RENEW_URL)
+        a->class = S3_REFUSE; /* a policy made just now that has expired: that is the clock, or final */
+    if (a->is_error)
+        return s3_failed(ctx, up, a, rs, error);
+    skew_learn(ctx, rs);
+    if (!s3_confirm_object(ctx, up, rs, a, error))
+        return VERDICT_RETRY;
+    take_place(up, a);
+    if (*up->etag != '\0')
+        s3_learn_etag(ctx, p->digest, rs, up->etag);
+    upload_set(&p->etag, up->etag);
+    p->done = true;
+    return VERDICT_OK;
+}
+
+const DestOps dest_post = {
+    .scheme = "post",
+    .form = DEST_FORM_BUCKET,
+    .help = "post://BUCKET/PREFIX",
+    .shared = post_shared,
+    .opts = post_opts,
+    .aws = true,
+    .open = s3_open,
+    .close = s3_close,
+    .digests = post_digests,
+    .plan = post_plan,
+    .url = s3_object_url,
+    .where = s3_where,
+    .step = {
+        [PHASE_LOOK] = { s3_ask_look, s3_read_look },
+        [PHASE_PART] = { ask_post, read_post },
+        [PHASE_VERIFY] = { s3_ask_verify, s3_read_verify },
+    },
+};
