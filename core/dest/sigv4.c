@@ -3,8 +3,9 @@
 #include <string.h>
 #include <time.h>
 
-#define ALGORITHM   "AWS4-HMAC-SHA256"
 #define LAST_SECOND INT64_C(253402300799) /* of the year 9999: the timestamp has four digits for it */
+
+const Sigv4Dialect sigv4_aws = { "AWS4-HMAC-SHA256", "AWS4", "aws4_request" };
 
 /* One header or query parameter as it is signed: "name:value" or "name=value", both parts in their canonical spelling. */
 typedef struct {
@@ -53,10 +54,15 @@ static int by_name_and_value(gconstpointer a, gconstpointer b)
     return order != 0 ? order : strcmp(x->text + x->name_bytes, y->text + y->name_bytes);
 }
 
-/* Cuts blanks around the value and makes each run inside it one blank. */
-static void append_trimmed(GString *out, const char *value)
+/* Cuts blanks around the value and makes each run inside it one blank, unless they are to stay. */
+static void append_trimmed(GString *out, const char *value, unsigned flags)
 {
     static const char blanks[] = " \t";
+    if (flags & SIGV4_KEEP_BLANKS) {
+        g_autofree char *bare = g_strstrip(g_strdup(value));
+        g_string_append(out, bare);
+        return;
+    }
     for (const char *at = value + strspn(value, blanks); *at != '\0';) {
         const size_t word = strcspn(at, blanks);
         g_string_append_len(out, at, (gssize)word);
@@ -72,7 +78,7 @@ static size_t name_length(const char *header)
     return strcspn(header, ":");
 }
 
-static GArray *header_fields(const GPtrArray *headers)
+static GArray *header_fields(const GPtrArray *headers, unsigned flags)
 {
     GArray *fields = fields_new();
     for (unsigned i = 0; i < headers->len; i++) {
@@ -82,7 +88,8 @@ static GArray *header_fields(const GPtrArray *headers)
         g_string_append_len(text, header, (gssize)name_bytes);
         g_string_ascii_down(text);
         g_string_append_c(text, ':');
-        append_trimmed(text, header[name_bytes] == ':' ? header + name_bytes + 1 : "");
+        const char *value = header[name_bytes] == ':' ? header + name_bytes + 1 : "";
+        append_trimmed(text, value, flags);
         fields_add(fields, text, name_bytes);
     }
     g_array_sort(fields, by_name_as_sent);
@@ -124,7 +131,7 @@ static char *joined_names(const GArray *fields)
 
 char *sigv4_signed_headers(const GPtrArray *headers)
 {
-    g_autoptr(GArray) fields = header_fields(headers);
+    g_autoptr(GArray) fields = header_fields(headers, 0);
     return joined_names(fields);
 }
 
@@ -146,7 +153,7 @@ static void append_recoded(GString *out, const char *wire, size_t n)
     uri_escape_append(out, wire + plain, n - plain, false);
 }
 
-static void append_query(GString *out, const char *query)
+static void append_query(GString *out, const char *query, unsigned flags)
 {
     g_autoptr(GArray) fields = fields_new();
     for (const char *at = query; at != NULL && *at != '\0';) {
@@ -157,7 +164,9 @@ static void append_query(GString *out, const char *query)
             GString *text = g_string_sized_new(2 * n + 2);
             append_recoded(text, at, name_wire);
             const size_t name_bytes = text->len;
-            g_string_append_c(text, '=');
+            const bool bare = (flags & SIGV4_BARE_NAMES) && (equals == NULL || equals + 1 == at + n);
+            if (!bare)
+                g_string_append_c(text, '=');
             if (equals != NULL)
                 append_recoded(text, equals + 1, n - name_wire - 1);
             fields_add(fields, text, name_bytes);
@@ -204,18 +213,18 @@ static void append_path(GString *out, const char *path, unsigned flags)
 
 char *sigv4_canonical_request(const Sigv4Request *rq, char **signed_headers_out)
 {
-    g_autoptr(GArray) fields = header_fields(rq->headers);
+    g_autoptr(GArray) fields = header_fields(rq->headers, rq->flags);
     g_autofree char *names = joined_names(fields);
     GString *out = g_string_sized_new(1024);
     g_string_append(out, rq->method);
     g_string_append_c(out, '\n');
     append_path(out, rq->path, rq->flags);
     g_string_append_c(out, '\n');
-    append_query(out, rq->query);
+    append_query(out, rq->query, rq->flags);
     g_string_append_c(out, '\n');
     append_headers(out, fields);
     g_string_append_c(out, '\n');
-    g_string_append(out, names);
+    g_string_append(out, rq->names != NULL ? rq->names : names);
     g_string_append_c(out, '\n');
     g_string_append(out, rq->payload);
     if (signed_headers_out != NULL)
@@ -225,11 +234,17 @@ char *sigv4_canonical_request(const Sigv4Request *rq, char **signed_headers_out)
 
 void sigv4_scope_init(Sigv4Scope *sc, const char *region, const char *service, int64_t now_s)
 {
+    sigv4_scope_init_of(sc, &sigv4_aws, region, service, now_s);
+}
+
+void sigv4_scope_init_of(Sigv4Scope *sc, const Sigv4Dialect *dialect, const char *region, const char *service, int64_t now_s)
+{
     const time_t now = (time_t)CLAMP(now_s, 0, LAST_SECOND);
     struct tm utc;
     gmtime_r(&now, &utc);
     strftime(sc->timestamp, sizeof sc->timestamp, "%Y%m%dT%H%M%SZ", &utc);
-    sc->text = g_strdup_printf("%.8s/%s/%s/aws4_request", sc->timestamp, region, service);
+    sc->dialect = dialect;
+    sc->text = g_strdup_printf("%.8s/%s/%s/%s", sc->timestamp, region, service, dialect->terminator);
 }
 
 void sigv4_scope_clear(Sigv4Scope *sc)
@@ -242,7 +257,7 @@ char *sigv4_string_to_sign(const Sigv4Scope *sc, const char *canonical_request)
     DigestSet set;
     digest_of(DIGEST_BIT(DIGEST_SHA256), canonical_request, strlen(canonical_request), &set);
     g_autofree char *hash = digest_hex(set.value[DIGEST_SHA256], digest_bytes(DIGEST_SHA256));
-    return g_strconcat(ALGORITHM "\n", sc->timestamp, "\n", sc->text, "\n", hash, NULL);
+    return g_strconcat(sc->dialect->algorithm, "\n", sc->timestamp, "\n", sc->text, "\n", hash, NULL);
 }
 
 void sigv4_key_clear(Sigv4Key *cache)
@@ -258,13 +273,13 @@ static void hmac_text(uint8_t key[32], const char *text, size_t bytes)
 
 static void derive_key(uint8_t key[32], const char *secret_key, const Sigv4Scope *sc, const char *region, const char *service)
 {
-    char *start = g_strconcat("AWS4", secret_key, NULL);
+    char *start = g_strconcat(sc->dialect->key_prefix, secret_key, NULL);
     digest_hmac_sha256(start, strlen(start), sc->timestamp, 8, key);
     digest_wipe(start, strlen(start));
     g_free(start);
     hmac_text(key, region, strlen(region));
     hmac_text(key, service, strlen(service));
-    hmac_text(key, "aws4_request", 12);
+    hmac_text(key, sc->dialect->terminator, strlen(sc->dialect->terminator));
 }
 
 const uint8_t *sigv4_key(Sigv4Key *cache, const char *secret_key, const Sigv4Scope *sc, const char *region, const char *service)
@@ -292,8 +307,8 @@ void sigv4_signature(const uint8_t key[32], const char *text, char hex_out[65])
 
 char *sigv4_authorization(const char *access_key, const Sigv4Scope *sc, const char *signed_headers, const char *signature)
 {
-    return g_strconcat(ALGORITHM " Credential=", access_key, "/", sc->text, ", SignedHeaders=", signed_headers, ", Signature=", signature,
-                       NULL);
+    return g_strconcat(sc->dialect->algorithm, " Credential=", access_key, "/", sc->text, ", SignedHeaders=", signed_headers,
+                       ", Signature=", signature, NULL);
 }
 
 static void append_parameter(GString *query, const char *name, const char *value)
@@ -310,7 +325,7 @@ void sigv4_query_append(GString *query, const char *access_key, const Sigv4Scope
 {
     g_autofree char *credential = g_strconcat(access_key, "/", sc->text, NULL);
     g_autofree char *expires = g_strdup_printf("%u", expires_s);
-    append_parameter(query, "X-Amz-Algorithm", ALGORITHM);
+    append_parameter(query, "X-Amz-Algorithm", sc->dialect->algorithm);
     append_parameter(query, "X-Amz-Credential", credential);
     append_parameter(query, "X-Amz-Date", sc->timestamp);
     append_parameter(query, "X-Amz-Expires", expires);

@@ -40,19 +40,32 @@ char *sigv4_presign(const char *method, const char *url, const GPtrArray *header
 
 /* ---- what they are made of ---- */
 
+/* Others sign by the same plan in words of their own (OSS). */
+typedef struct {
+    const char *algorithm;  /* "AWS4-HMAC-SHA256" */
+    const char *key_prefix; /* "AWS4" */
+    const char *terminator; /* "aws4_request" */
+} Sigv4Dialect;
+
+extern const Sigv4Dialect sigv4_aws;
+
 /* When and where a signature counts. Fill with sigv4_scope_init. */
 typedef struct {
     char timestamp[17]; /* "20130524T000000Z" */
     char *text;         /* "20130524/us-east-1/s3/aws4_request" */
+    const Sigv4Dialect *dialect;
 } Sigv4Scope;
 
 void sigv4_scope_init(Sigv4Scope *sc, const char *region, const char *service, int64_t now_s);
+void sigv4_scope_init_of(Sigv4Scope *sc, const Sigv4Dialect *dialect, const char *region, const char *service, int64_t now_s);
 void sigv4_scope_clear(Sigv4Scope *sc);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Sigv4Scope, sigv4_scope_clear)
 
 enum {
     SIGV4_ENCODE_TWICE = 1,   /* every service but S3: the path of the wire is encoded once more */
     SIGV4_NORMALIZE_PATH = 2, /* likewise: "//", "/./" and "/../" are resolved first */
+    SIGV4_BARE_NAMES = 4,     /* a query parameter without value is signed as "name", not "name=" */
+    SIGV4_KEEP_BLANKS = 8,    /* runs of blanks inside a header's value stay */
 };
 
 /* A request in the values that are signed; all borrowed. */
@@ -62,6 +75,7 @@ typedef struct {
     const char *query;        /* as on the wire, without '?', any order; NULL = none */
     const GPtrArray *headers; /* of char* "Name: value", in the order sent, host included, only those to be signed */
     const char *payload;      /* payload line */
+    const char *names;        /* line of header names; NULL = all of headers */
     unsigned flags;
 } Sigv4Request;
 

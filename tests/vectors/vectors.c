@@ -23,7 +23,7 @@ static const struct {
     { "qetag", true },
     { "qetag-parts", true },
     { "qiniu-tokens", true },
-    { "oss-signatures", false },
+    { "oss-signatures", true },
     { "broker", false },
 };
 
