@@ -25,9 +25,10 @@ static bool has(const DestOps *ops, const Upload *up, Phase phase)
     return ops->step[phase].ask != NULL && (up->without & PHASE_BIT(phase)) == 0;
 }
 
-void walk_init(Walk *w, const DestOps *ops, const Upload *up, WalkBegin begin, unsigned parts_at_once, unsigned digests, bool verify)
+/* What follows from the plan. */
+static void fit(Walk *w, const DestOps *ops, const Upload *up, unsigned parts_at_once)
 {
-    *w = (Walk){ .n_parts = up->n_parts, .digests = digests, .verify = verify };
+    w->n_parts = up->n_parts;
     w->max_out = up->serial ? 1 : MAX(parts_at_once, 1);
     w->probe = up->probe;
     w->has_open = up->multipart && has(ops, up, PHASE_OPEN);
@@ -36,11 +37,17 @@ void walk_init(Walk *w, const DestOps *ops, const Upload *up, WalkBegin begin, u
     w->has_close = up->multipart && has(ops, up, PHASE_CLOSE);
     w->has_verify = has(ops, up, PHASE_VERIFY);
     w->has_notify = has(ops, up, PHASE_NOTIFY);
+    g_free(w->parts);
     w->parts = g_new0(WalkPart, up->n_parts);
     for (unsigned i = 0; i < up->n_parts; i++)
         if (up->parts[i].done)
             w->parts[i].state = PART_DONE;
+}
 
+void walk_init(Walk *w, const DestOps *ops, const Upload *up, WalkBegin begin, unsigned parts_at_once, unsigned digests, bool verify)
+{
+    *w = (Walk){ .digests = digests, .verify = verify };
+    fit(w, ops, up, parts_at_once);
     if (begin == WALK_NOTIFY && w->has_notify)
         enter(w, PHASE_NOTIFY);
     else if (begin == WALK_NEW && up->look_first && has(ops, up, PHASE_LOOK))
@@ -53,6 +60,12 @@ void walk_init(Walk *w, const DestOps *ops, const Upload *up, WalkBegin begin, u
         enter(w, PHASE_CLOSE);
     else
         enter(w, w->has_open && begin != WALK_RESUME ? PHASE_OPEN : PHASE_PART);
+}
+
+void walk_replanned(Walk *w, const DestOps *ops, const Upload *up, unsigned parts_at_once)
+{
+    if (w->phase == PHASE_LOOK)
+        fit(w, ops, up, parts_at_once);
 }
 
 void walk_clear(Walk *w)
@@ -193,6 +206,12 @@ static void remember(Walk *w, GError *error)
     w->error = error;
 }
 
+/* What another connection holds it lets go by itself, when the server notices that this one is dead. */
+static unsigned most_tries(const GError *error)
+{
+    return fault_code(error) == FAULT_CONFLICT ? WALK_TRIES_LOCKED : WALK_TRIES;
+}
+
 static void later(Walk *w, Phase phase, unsigned part, GError *error, bool counts, int64_t retry_after_ms, double random01, int64_t now_us)
 {
     if (phase == PHASE_PART && counts && w->blows > 0 && now_us < w->hold_us) {
@@ -204,7 +223,7 @@ static void later(Walk *w, Phase phase, unsigned part, GError *error, bool count
     int64_t *at = phase == PHASE_PART ? &w->parts[part].not_before_us : &w->not_before_us;
     if (counts && phase == PHASE_PART)
         w->blows++;
-    if (counts && (++*tries >= WALK_TRIES || w->blows >= WALK_TRIES)) {
+    if (counts && (++*tries >= most_tries(error) || w->blows >= most_tries(error))) {
         end(w, STEP_FAILED, error);
         return;
     }
@@ -240,7 +259,7 @@ static void find_lost(Walk *w, GError *error, double random01, int64_t now_us)
 /* How much arrived only the server can tell; parts that get through, and bytes of them, show that it goes on. */
 static void probe(Walk *w, GError *error, bool counts, int64_t retry_after_ms, double random01, int64_t now_us)
 {
-    if (counts && ++w->blows >= WALK_TRIES) {
+    if (counts && ++w->blows >= most_tries(error)) {
         end(w, STEP_FAILED, error);
         return;
     }
@@ -277,7 +296,8 @@ static void phase_through(Walk *w, const Upload *up, Phase phase)
         break;
     case PHASE_RESUME:
         for (unsigned i = 0; i < w->n_parts; i++)
-            w->parts[i].state = up->parts[i].done ? PART_DONE : PART_IDLE;
+            if (w->parts[i].state != PART_HASHING) /* it is still being read; walk_hashed sees to it */
+                w->parts[i].state = up->parts[i].done ? PART_DONE : PART_IDLE;
         w->first_open = 0;
         if (upload_done_bytes(up) > w->probed_bytes) {
             w->probed_bytes = upload_done_bytes(up);
@@ -346,7 +366,8 @@ void walk_answer(Walk *w, const Upload *up, Phase phase, unsigned part, Verdict 
     switch (verdict) {
     case VERDICT_OK:
         g_clear_error(&error);
-        w->blows = 0;
+        if (phase != PHASE_RESUME) /* that only counts when there was more than the last time */
+            w->blows = 0;
         phase_through(w, up, phase);
         break;
     case VERDICT_MORE:

@@ -10,7 +10,7 @@
  *
  * The caller asks walk_next until it says WAIT, sends what it says, and reports each end with walk_answer or walk_broken. Times are us, monotonic.
  * Tries: each request has WALK_TRIES of its own; failures of several parts within one back-off are one blow, and WALK_TRIES blows without a part
- * getting through end the walk. Learned corrections (VERDICT_AGAIN) are free, up to WALK_AGAIN.
+ * getting through end the walk; what is locked (FAULT_CONFLICT) gets WALK_TRIES_LOCKED. Learned corrections (VERDICT_AGAIN) are free, up to WALK_AGAIN.
  */
 #pragma once
 
@@ -21,6 +21,7 @@
 #include "dest/dest.h"
 
 #define WALK_TRIES 3
+#define WALK_TRIES_LOCKED 8     /* of FAULT_CONFLICT: about a minute */
 #define WALK_AGAIN 4            /* corrections of one request: region, clock, style and a feature */
 
 typedef enum {
@@ -70,6 +71,8 @@ typedef enum { WALK_NEW, WALK_FIND, WALK_RESUME, WALK_CLOSE, WALK_NOTIFY } WalkB
 
 /* up is planned (and for RESUME and CLOSE carries upload id and known parts). verify: run VERIFY when nothing so far proved the object. */
 void walk_init(Walk *w, const DestOps *ops, const Upload *up, WalkBegin begin, unsigned parts_at_once, unsigned digests, bool verify);
+/* LOOK is through and up was planned anew with what it taught. To be followed by walk_answer. */
+void walk_replanned(Walk *w, const DestOps *ops, const Upload *up, unsigned parts_at_once);
 void walk_clear(Walk *w);
 
 Step walk_next(Walk *w, const Upload *up, int64_t now_us);

@@ -356,6 +356,117 @@ static void test_a_changed_source_restarts_and_an_unreadable_one_fails(void)
     end(&f);
 }
 
+/* ---- one stream, whose offset only the server knows */
+
+static Fixture begin_probing(unsigned parts, unsigned digests)
+{
+    Fixture f = { .up = upload_new("key", parts * 10, 0), .now_us = 1000 };
+    upload_plan(f.up, true, 10);
+    f.up->serial = f.up->probe = true;
+    f.up->without = PHASE_BIT(PHASE_CLOSE) | PHASE_BIT(PHASE_VERIFY);
+    walk_init(&f.walk, &parallel, f.up, WALK_NEW, 4, digests, true);
+    expect_ask(&f, PHASE_OPEN, 0);
+    answer(&f, PHASE_OPEN, 0, VERDICT_OK, FAULT_NONE);
+    return f;
+}
+
+/* A part goes out and fails; the server is asked how much it has. */
+static void fail_and_probe(Fixture *f, unsigned part, FaultCode code, uint64_t kept_bytes)
+{
+    GError *error = NULL;
+    expect_ask(f, PHASE_PART, part);
+    expect(f, STEP_WAIT);
+    fault_set(&error, code, "a fault");
+    walk_broken(&f->walk, PHASE_PART, part, error, false, 0.5, f->now_us);
+    f->now_us += G_USEC_PER_SEC * 60;
+    if (f->walk.phase == N_PHASES)
+        return;
+    expect_ask(f, PHASE_RESUME, 0);
+    f->up->parts[part].kept_bytes = kept_bytes;
+    answer(f, PHASE_RESUME, 0, VERDICT_OK, FAULT_NONE);
+}
+
+static void test_probing_ends_without_progress(void)
+{
+    Fixture f = begin_probing(2, 0);
+    for (unsigned i = 0; i < WALK_TRIES; i++)
+        fail_and_probe(&f, 0, FAULT_BROKEN, 0);
+    expect(&f, STEP_FAILED);
+    end(&f);
+}
+
+static void test_progress_gives_new_tries(void)
+{
+    Fixture f = begin_probing(2, 0);
+    for (unsigned i = 0; i < 3 * WALK_TRIES; i++)
+        fail_and_probe(&f, 0, FAULT_BROKEN, i + 1);
+    expect_ask(&f, PHASE_PART, 0);
+    answer(&f, PHASE_PART, 0, VERDICT_OK, FAULT_NONE);
+    expect_ask(&f, PHASE_PART, 1);
+    f.up->verified = VERIFIED_SIZE;
+    answer(&f, PHASE_PART, 1, VERDICT_OK, FAULT_NONE);
+    expect(&f, STEP_DONE);
+    end(&f);
+}
+
+static void test_a_lock_is_waited_for(void)
+{
+    Fixture f = begin_probing(1, 0);
+    fail_and_probe(&f, 0, FAULT_BROKEN, 0);
+    expect_ask(&f, PHASE_PART, 0);
+    answer(&f, PHASE_PART, 0, VERDICT_RETRY, FAULT_CONFLICT);
+    for (unsigned i = 1; i < WALK_TRIES_LOCKED; i++) {
+        f.now_us += G_USEC_PER_SEC * 60;
+        expect_ask(&f, PHASE_RESUME, 0);
+        answer(&f, PHASE_RESUME, 0, VERDICT_RETRY, FAULT_CONFLICT);
+    }
+    f.now_us += G_USEC_PER_SEC * 60;
+    expect_ask(&f, PHASE_RESUME, 0);
+    answer(&f, PHASE_RESUME, 0, VERDICT_RETRY, FAULT_CONFLICT);
+    expect(&f, STEP_FAILED);
+    end(&f);
+}
+
+static void test_probing_while_a_part_is_hashed(void)
+{
+    const unsigned sha1 = DIGEST_BIT(DIGEST_SHA1);
+    Fixture f = begin_probing(3, sha1);
+    expect(&f, STEP_HASH);
+    expect(&f, STEP_HASH);
+    give_digest(&f, 0, sha1);
+    expect_ask(&f, PHASE_PART, 0);
+    expect(&f, STEP_HASH); /* the third */
+    GError *error = NULL;
+    fault_set(&error, FAULT_BROKEN, "a fault");
+    walk_broken(&f.walk, PHASE_PART, 0, error, false, 0.5, f.now_us);
+    f.now_us += G_USEC_PER_SEC * 60;
+    expect_ask(&f, PHASE_RESUME, 0);
+    answer(&f, PHASE_RESUME, 0, VERDICT_OK, FAULT_NONE);
+    give_digest(&f, 1, sha1);
+    give_digest(&f, 2, sha1);
+    g_assert_cmpuint(f.walk.n_hashing, ==, 0);
+    expect_ask(&f, PHASE_PART, 0);
+    end(&f);
+}
+
+static void test_look_may_change_the_plan(void)
+{
+    Fixture f = { .up = upload_new("key", 40, 0), .now_us = 1000 };
+    upload_plan(f.up, false, 0);
+    f.up->look_first = true;
+    walk_init(&f.walk, &parallel, f.up, WALK_NEW, 2, 0, true);
+    expect_ask(&f, PHASE_LOOK, 0);
+    upload_plan(f.up, true, 10);
+    walk_replanned(&f.walk, &parallel, f.up, 2);
+    answer(&f, PHASE_LOOK, 0, VERDICT_OK, FAULT_NONE);
+    expect_ask(&f, PHASE_OPEN, 0);
+    answer(&f, PHASE_OPEN, 0, VERDICT_OK, FAULT_NONE);
+    expect_ask(&f, PHASE_PART, 0);
+    expect_ask(&f, PHASE_PART, 1);
+    expect(&f, STEP_WAIT);
+    end(&f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -375,6 +486,11 @@ int main(int argc, char **argv)
     g_test_add_func("/upload/find-before-open", test_find_comes_before_open);
     g_test_add_func("/upload/lost-open-answer", test_a_lost_answer_of_open_is_looked_for);
     g_test_add_func("/upload/late-answers", test_late_answers_after_the_end_change_nothing);
+    g_test_add_func("/upload/probing-ends", test_probing_ends_without_progress);
+    g_test_add_func("/upload/progress-gives-new-tries", test_progress_gives_new_tries);
+    g_test_add_func("/upload/a-lock-is-waited-for", test_a_lock_is_waited_for);
+    g_test_add_func("/upload/probing-while-hashing", test_probing_while_a_part_is_hashed);
+    g_test_add_func("/upload/look-may-change-the-plan", test_look_may_change_the_plan);
     g_test_add_func("/upload/source-faults", test_a_changed_source_restarts_and_an_unreadable_one_fails);
     return g_test_run();
 }
