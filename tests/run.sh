@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# tests/run.sh [SUITE...]: builds hoist with sanitizers and runs its tests. Suites: lint unit vectors screen servers crash faults; none = all.
+# tests/run.sh [SUITE...]: builds hoist with sanitizers and runs its tests. Suites: lint unit vectors screen servers crash faults; none = all of these.
+# More, because heavy: next.
 # The last line is 'N passed, N failed[, N skipped]'; the exit status is 0 when nothing failed. Everything it writes lies in build/.
 #
 # HOIST_VECTORS=DIR   further vector files for the suite vectors      HOIST_TEST_S3=URL   a further S3 endpoint (AWS_* variables: its keys)
@@ -7,14 +8,15 @@
 set -euo pipefail
 
 all='lint unit vectors screen servers crash faults'
-usage() { sed -n '2,6s/^# \{0,1\}//p' "$0"; }
+more='next'
+usage() { sed -n '2,7s/^# \{0,1\}//p' "$0"; }
 for suite in "$@"; do
     case $suite in
     -h | --help) usage; exit 0 ;;
     esac
-    case " $all " in
+    case " $all $more " in
     *" $suite "*) ;;
-    *) echo "tests/run.sh: no suite '$suite' (allowed: $all)" >&2; exit 2 ;;
+    *) echo "tests/run.sh: no suite '$suite' (allowed: $all $more)" >&2; exit 2 ;;
     esac
 done
 suites=${*:-$all}
@@ -67,9 +69,11 @@ if wants crash; then
     configure build/crash -Dcrash_points=true -Doptimization=1
     compile build/crash
 fi
-if wants servers || wants crash || wants faults || wants screen; then
+heavy=()
+! wants next || heavy=(next)
+if wants servers || wants crash || wants faults || wants screen || wants next; then
     say "servers in ${HOIST_SERVERS#"$root"/}"
-    tests/e2e/install.sh "$HOIST_SERVERS"
+    tests/e2e/install.sh "$HOIST_SERVERS" "${heavy[@]}"
 fi
 
 # ---- tests
@@ -102,6 +106,7 @@ for suite in $suites; do
     *) run "$suite" build/tests --suite "$suite" ;;
     esac
 done
+[ $# -gt 0 ] || say "not run unless named, because heavy: $more"
 say 'done'
 python3 tests/count.py "${results[@]}" || status=1
 exit $status

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import socket
+import subprocess
 import urllib.request
 import uuid
 
@@ -20,20 +21,22 @@ def store_of(server, url=None, prefix="", bucket="bucket", **more):
 
 
 class Node(lib.Server):
-    """A program of broker/; seen() gives the requests that it saw, oldest first."""
+    """A program of broker/."""
     program = "?"
 
-    def __init__(self, folder, **env):
+    def __init__(self, folder):
         super().__init__(folder)
-        self.env = env
         self.requests = os.path.join(folder, "requests.jsonl")
         open(self.requests, "w").close()
 
     def command(self):
         if not shutil.which("node") or not os.path.exists(f"{MODULES}/done"):
             raise lib.Skip("the applications are not here (they need node 20 and npm)")
-        env = {"PORT": self.port, "MODULES": MODULES, "LOG": self.requests, "DATA": self.folder, "NODE_NO_WARNINGS": 1, **self.env}
-        return ["env", *(f"{k}={v}" for k, v in env.items()), "node", os.path.join(HERE, self.program)]
+        return self.with_env("node", os.path.join(HERE, self.program))
+
+    def with_env(self, *command):
+        env = {"PORT": self.port, "MODULES": MODULES, "LOG": self.requests, "DATA": self.folder, "NODE_NO_WARNINGS": 1, "NEXT_TELEMETRY_DISABLED": 1}
+        return ["env", *(f"{k}={v}" for k, v in env.items()), *command]
 
     def answers(self):
         if self.process.poll() is not None:
@@ -49,39 +52,51 @@ class Node(lib.Server):
             entries = [json.loads(line) for line in f]
         return [e for e in entries if e["case"] == case and all(e.get(k) == v for k, v in like.items())]
 
-
-class App(Node):
-    name, program = "app", "app.mjs"
-
     def case(self, store, **settings):
         return Case(self, store, settings)
 
 
 class Case:
-    """One application of its own below the base URL; what settings there are stands in app.mjs."""
+    """One application of its own below the base URL; what settings there are stands in the program."""
 
-    def __init__(self, app, store, settings):
-        self.app, self.name = app, f"c{uuid.uuid4().hex[:12]}"
-        self.base = f"{app.url}/{self.name}"
+    def __init__(self, program, store, settings):
+        self.program, self.name = program, f"c{uuid.uuid4().hex[:12]}"
+        self.base = f"{program.url}/{self.name}"
         self.set(store=store, **settings)
 
     def set(self, **settings):
-        """Changes these, leaves the others."""
-        urllib.request.urlopen(urllib.request.Request(self.base, json.dumps(settings).encode(), method="PUT")).close()
+        """Changes these; those of app.mjs that are not named stay."""
+        body = json.dumps(settings).encode()
+        urllib.request.urlopen(urllib.request.Request(self.base, body, {"Content-Type": "application/json"}, method="PUT")).close()
+
+    def seen(self, **like):
+        """Requests, oldest first: method, target, headers; of app.mjs also kind (grant, notify) and body."""
+        return self.program.seen(self.name, **like)
 
     def grants(self):
-        return self.app.seen(self.name, kind="grant")
+        return self.seen(kind="grant")
 
     def notifies(self):
-        return self.app.seen(self.name, kind="notify")
+        return self.seen(kind="notify")
+
+
+class App(Node):
+    name, program = "app", "app.mjs"
 
 
 class Companion(Node):
-    """stores: name -> store_of(); the routes of a store lie below base(name)."""
     name, program = "companion", "companion.mjs"
 
-    def __init__(self, folder, stores, token=""):
-        super().__init__(folder, STORES=json.dumps(stores), TOKEN=token)
 
-    def base(self, name):
-        return f"{self.url}/{name}"
+class Next(Node):
+    """The routes of broker/next in a Next.js application, built and started as for production."""
+    name = "next"
+
+    def command(self):
+        site = os.path.join(lib.SERVERS, "node/next")
+        if not os.path.exists(f"{site}/done"):
+            raise lib.Skip("Next.js is not here (tests/e2e/install.sh FOLDER next; it needs node 20 and npm)")
+        next_js = os.path.join(site, "node_modules/next/dist/bin/next")
+        shutil.copytree(os.path.join(HERE, "next"), site, dirs_exist_ok=True)
+        subprocess.run(self.with_env("node", next_js, "build"), cwd=site, stdout=self.log, stderr=self.log, check=True)
+        return self.with_env("node", next_js, "start", site, "-H", "127.0.0.1", "-p", str(self.port))

@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# The servers that the end-to-end tests talk to: install.sh FOLDER. Fast when they are there; what cannot be had is said and skipped.
+# The servers that the end-to-end tests talk to: install.sh FOLDER [next]. Fast when they are there; what cannot be had is said and skipped.
+# next, a web framework of some 400 MB, comes only when it is named.
 set -eu
 root=${1:?folder}
+heavy=${2:-}
+here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$root/bin" "$root/node"
 root=$(cd "$root" && pwd)
 
@@ -44,6 +47,12 @@ if [ ! -x "$root/node/s3rver/node_modules/.bin/s3rver" ]; then
     else
         echo '*** no npm: the s3rver tests are SKIPPED' >&2
     fi
+fi
+
+if [ "$heavy" = next ] && [ ! -f "$root/node/next/done" ]; then
+    mkdir -p "$root/node/next" && cp "$here/broker/next/package.json" "$root/node/next/"
+    (cd "$root/node/next" && npm install --no-audit --no-fund --loglevel=error >/dev/null && touch done) ||
+        echo '*** Next.js could not be installed: its tests are SKIPPED' >&2
 fi
 
 wait "$applications"

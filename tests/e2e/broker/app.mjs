@@ -137,6 +137,7 @@ const odd = {
   'empty': (res) => res.writeHead(200, { 'Content-Type': 'application/json' }).end(),
   'redirect': (res) => res.writeHead(302, { Location: '/elsewhere' }).end(),
   'gone': (res) => res.destroy(),
+  'hang': () => {},
   'huge': (res) => {
     res.writeHead(200, { 'Content-Type': 'application/json' });
     const block = Buffer.alloc(1 << 20, ' ');

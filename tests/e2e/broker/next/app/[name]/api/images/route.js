@@ -1,0 +1,3 @@
+import { route } from '../../../../lib/case.js';
+
+export const POST = route('notify', async (app, image) => ({ id: 1, ...image }));

@@ -1,0 +1,3 @@
+export default function Page() {
+  return <p>An application that hands out uploads</p>;
+}
