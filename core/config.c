@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "creds.h"
-
 /* config.ini as it is being read. GKeyFile gives no line numbers, so the text is kept to look them up when something is wrong. */
 typedef struct {
     char *name; /* for messages */
@@ -129,31 +127,49 @@ static bool is_secret(const char *key)
     return false;
 }
 
-static bool key_allowed(const HoistOpt *opt, bool in_dest)
+/* The group that is being read: ops of a [dest NAME] whose "to" is known, else NULL. */
+typedef struct {
+    const char *name;
+    bool in_dest;
+    const DestOps *ops;
+} Group;
+
+static bool key_allowed(const HoistOpt *opt, const Group *group)
 {
-    return opt->name != NULL && !g_str_equal(opt->name, "config") && (opt->per_batch || !in_dest);
+    if (g_str_equal(opt->name, "config"))
+        return false;
+    return !group->in_dest || (opt->per_batch && (group->ops == NULL || settings_heeds(group->ops, opt->name)));
 }
 
-static void unknown_key(const char *origin, const char *key, bool in_dest, GError **error)
+static char *allowed_keys(const Group *group)
 {
-    if (is_secret(key)) {
-        fault_set(error, FAULT_CONFIG,
-                  "%s: secrets do not belong in this file; put the keys into a profile of ~/.aws/credentials and write profile = NAME "
-                  "here, or set "
-                  "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-                  origin);
-        return;
-    }
-    if (*key == ';') {
-        fault_set(error, FAULT_CONFIG, "%s: comments begin with # in this file", origin);
-        return;
-    }
-    g_autoptr(GString) list = g_string_new(NULL);
+    GString *list = g_string_new(NULL);
     for (const HoistOpt *opt = hoist_opts(); opt->name != NULL; opt++)
-        if (key_allowed(opt, in_dest))
-            g_string_append_printf(list, "%s%s", list->len ? ", " : "", opt->name);
+        if (key_allowed(opt, group))
+            g_string_append_printf(list, "%s%s", list->len > 0 ? ", " : "", opt->name);
+    return g_string_free(list, FALSE);
+}
+
+static void refuse_key(const char *origin, const char *key, const HoistOpt *opt, const Group *group, GError **error)
+{
+    g_autofree char *allowed = allowed_keys(group);
     g_autofree char *shown = hoist_text(key);
-    fault_set(error, FAULT_CONFIG, "%s: unknown key \"%s\"; allowed: %s", origin, shown, list->str);
+    if (opt == NULL && is_secret(key)) {
+        fault_set(
+            error, FAULT_CONFIG,
+            "%s: secrets do not belong in this file; write where they are: secret = NAME=env:VARIABLE, NAME=file:PATH or "
+            "NAME=command:COMMAND. Keys of S3 go into a profile of ~/.aws/credentials (profile = NAME), or into AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY",
+            origin);
+    } else if (*key == ';') {
+        fault_set(error, FAULT_CONFIG, "%s: comments begin with # in this file", origin);
+    } else if (opt != NULL && opt->per_batch && group->ops != NULL) {
+        g_autofree char *heeders = settings_heeders(opt->name);
+        fault_set(error, FAULT_CONFIG, "%s: %s has no option \"%s\" (that is for %s); allowed: %s", origin, group->ops->scheme, shown,
+                  heeders, allowed);
+    } else {
+        fault_set(error, FAULT_CONFIG, "%s: unknown key \"%s\"; allowed: %s", origin, shown, allowed);
+    }
 }
 
 static bool read_key(const Config *config, const char *group, const HoistOpt *opt, SettingsLayer *layer, const char *origin, GError **error)
@@ -177,45 +193,73 @@ static bool read_key(const Config *config, const char *group, const HoistOpt *op
     return true;
 }
 
-static SettingsLayer *read_group(const Config *config, const char *group, bool in_dest, GError **error)
+static SettingsLayer *read_group(const Config *config, const Group *group, GError **error)
 {
+    g_autofree char *start = origin_of(config, group->name, NULL);
     g_autoptr(SettingsLayer) layer = settings_layer_new();
-    g_auto(GStrv) keys = g_key_file_get_keys(config->file, group, NULL, NULL);
+    settings_layer_set_origin(layer, start);
+    g_auto(GStrv) keys = g_key_file_get_keys(config->file, group->name, NULL, NULL);
     for (char **key = keys; key != NULL && *key != NULL; key++) {
-        g_autofree char *origin = origin_of(config, group, *key);
+        if (group->in_dest && g_str_equal(*key, "broker"))
+            continue; /* see where_to */
+        g_autofree char *origin = origin_of(config, group->name, *key);
         const HoistOpt *opt = settings_opt(*key);
-        if (opt == NULL || !key_allowed(opt, in_dest)) {
-            unknown_key(origin, *key, in_dest, error);
+        if (opt == NULL || !key_allowed(opt, group)) {
+            refuse_key(origin, *key, opt, group, error);
             return NULL;
         }
-        if (!read_key(config, group, opt, layer, origin, error))
+        if (!read_key(config, group->name, opt, layer, origin, error))
             return NULL;
     }
     return g_steal_pointer(&layer);
 }
 
+/* "to", or what "broker = NAME" is short for; NULL when there is neither, or when it cannot be read, which read_key says. */
+static char *where_to(const Config *config, const char *group, char **origin_out)
+{
+    g_autofree char *to = g_key_file_get_string(config->file, group, "to", NULL);
+    g_autofree char *broker = g_key_file_get_string(config->file, group, "broker", NULL);
+    *origin_out = origin_of(config, group, to != NULL ? "to" : "broker");
+    if (to == NULL && broker != NULL)
+        return g_strconcat("broker:", g_strstrip(broker), NULL);
+    return to == NULL ? NULL : g_strdup(g_strstrip(to));
+}
+
+static bool name_fits(const char *name)
+{
+    return *name != '\0' && strpbrk(name, ":/") == NULL; /* of DEST/KEY, of SCHEME:NAME */
+}
+
 static bool read_dest(const Config *config, const char *group, GHashTable *dests, GError **error)
 {
-    g_autofree char *origin = origin_of(config, group, NULL);
+    g_autofree char *origin = origin_of(config, group, NULL), *to_origin = NULL;
     g_autofree char *name = g_strstrip(g_strdup(group + strlen("dest ")));
-    if (*name == '\0' || strstr(name, "://") != NULL || g_hash_table_contains(dests, name)) {
-        fault_set(error, FAULT_CONFIG, "%s: [dest NAME] needs a name of its own", origin);
+    if (!name_fits(name) || g_hash_table_contains(dests, name)) {
+        fault_set(error, FAULT_CONFIG, "%s: [dest NAME] needs a name of its own, without : and /", origin);
         return false;
     }
-    g_autoptr(SettingsLayer) layer = read_group(config, group, true, error);
-    if (layer == NULL)
-        return false;
-    if (!settings_layer_has(layer, "to")) {
-        fault_set(error, FAULT_CONFIG, "%s: [dest %s] lacks a line like to = %s", origin, name, dest_schemes_help());
-        return false;
-    }
-    g_autofree char *to = g_key_file_get_string(config->file, group, "to", NULL), *to_origin = origin_of(config, group, "to");
+    g_autofree char *to = where_to(config, group, &to_origin);
     g_autoptr(DestConf) conf = dest_conf_new();
     g_autoptr(GError) cause = NULL;
-    if (!dest_conf_parse(conf, g_strstrip(to), &cause)) {
+    if (to != NULL && !dest_conf_parse(conf, to, &cause)) {
         fault_set(error, FAULT_CONFIG, "%s: %s", to_origin, cause->message);
         return false;
     }
+    const Group row = { group, true, to == NULL ? NULL : dest_by_scheme(conf->scheme) };
+    g_autoptr(SettingsLayer) layer = read_group(config, &row, error);
+    if (layer == NULL)
+        return false;
+    if (to == NULL) {
+        fault_set(error, FAULT_CONFIG, "%s: [dest %s] lacks a line like to = %s", origin, name, dest_schemes_help());
+        return false;
+    }
+    if (g_key_file_has_key(config->file, group, "broker", NULL) && settings_layer_has(layer, "to")) {
+        g_autofree char *twice = origin_of(config, group, "broker");
+        fault_set(error, FAULT_CONFIG, "%s: broker = NAME is short for to = broker:NAME; write one of them", twice);
+        return false;
+    }
+    if (!settings_layer_set(layer, "to", to, to_origin, FAULT_CONFIG, error))
+        return false;
     g_hash_table_insert(dests, g_steal_pointer(&name), g_steal_pointer(&layer));
     return true;
 }
@@ -227,8 +271,9 @@ static bool read_config(const Config *config, SettingsLayer **layer_out, GHashTa
     g_auto(GStrv) groups = g_key_file_get_groups(config->file, NULL);
     for (char **group = groups; *group != NULL; group++) {
         if (g_str_equal(*group, "hoist")) {
+            const Group row = { *group, false, NULL };
             settings_layer_free(layer);
-            layer = read_group(config, *group, false, error);
+            layer = read_group(config, &row, error);
             if (layer == NULL)
                 return false;
         } else if (g_str_has_prefix(*group, "dest ")) {
@@ -280,81 +325,4 @@ bool hoist_settings_load(HoistSettings *s, const char *path, GError **error)
     settings_take_layer(s, SETTINGS_FILE, layer);
     settings_take_dests(s, dests);
     return true;
-}
-
-/* ---- the destination ---- */
-
-static bool from_aws(DestConf *conf, const HoistSettings *s, GError **error)
-{
-    g_autoptr(AwsConfig) aws = aws_config_load(creds_env_process, NULL, NULL, error);
-    if (aws == NULL)
-        return false;
-    const char *profile = hoist_settings_get(s, "profile");
-    if (conf->endpoint == NULL)
-        conf->endpoint = creds_s3_endpoint(aws, profile, creds_env_process, NULL);
-    if (!settings_is_set(s, "addressing")) {
-        const char *style = creds_addressing(aws, profile, creds_env_process, NULL);
-        if (!g_str_equal(style, "auto"))
-            g_hash_table_insert(conf->options, g_strdup("addressing"), g_strdup(style));
-    }
-    if (conf->region != NULL)
-        return true;
-    g_autoptr(GError) cause = NULL;
-    conf->region = creds_region(aws, profile, creds_env_process, NULL, &cause);
-    if (cause == NULL)
-        return true;
-    g_propagate_error(error, g_steal_pointer(&cause));
-    return false;
-}
-
-static void take_option(DestConf *conf, const HoistSettings *s, const HoistOpt *opt)
-{
-    const bool off = opt->kind == HOIST_OPT_SWITCH && !hoist_settings_switch(s, opt->name);
-    if (off || !settings_is_set(s, opt->name))
-        return;
-    g_auto(GStrv) values = hoist_settings_list(s, opt->name);
-    g_hash_table_insert(conf->options, g_strdup(opt->name), g_strjoinv("\n", values));
-}
-
-static void take_options(DestConf *conf, const HoistSettings *s)
-{
-    const DestOps *ops = dest_by_scheme(conf->scheme);
-    for (const char *const *name = ops == NULL ? NULL : ops->shared; name != NULL && *name != NULL; name++)
-        take_option(conf, s, settings_opt(*name));
-    for (const HoistOpt *opt = ops == NULL ? NULL : ops->opts; opt != NULL && opt->name != NULL; opt++)
-        take_option(conf, s, settings_opt(opt->name));
-}
-
-DestConf *settings_dest(const HoistSettings *s, GError **error)
-{
-    const char *to = hoist_settings_get(s, "to");
-    if (to == NULL) {
-        fault_set(error, FAULT_USAGE, "--to says where: s3://BUCKET/PREFIX or a [dest NAME] of config.ini");
-        return NULL;
-    }
-    if (strstr(to, "://") == NULL) {
-        g_autofree char *shown = hoist_text(to);
-        fault_set(error, FAULT_USAGE, "--to %s: config.ini has no [dest %s]; allowed: such a name, or %s", shown, shown,
-                  dest_schemes_help());
-        return NULL;
-    }
-    g_autoptr(DestConf) conf = dest_conf_new();
-    if (!dest_conf_parse(conf, to, error))
-        return NULL;
-    if (settings_dest_name(s) != NULL) {
-        g_free(conf->name);
-        conf->name = g_strdup(settings_dest_name(s));
-    }
-    if (settings_is_set(s, "endpoint")) {
-        g_free(conf->endpoint);
-        conf->endpoint = g_strdup(hoist_settings_get(s, "endpoint"));
-    }
-    if (settings_is_set(s, "region")) {
-        g_free(conf->region);
-        conf->region = g_strdup(hoist_settings_get(s, "region"));
-    }
-    take_options(conf, s);
-    if (g_str_equal(conf->scheme, "s3") && !from_aws(conf, s, error))
-        return NULL;
-    return g_steal_pointer(&conf);
 }

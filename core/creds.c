@@ -13,6 +13,7 @@ typedef struct {
     const AwsConfig *config;
     const char *profile;
     bool explicit_profile;
+    bool look_only; /* nothing is run */
     CredsEnv env;
     void *ctx;
 } Search;
@@ -88,8 +89,8 @@ static Credentials *from_config_file(const Search *s, GError **error)
 static Credentials *from_process(const Search *s, GError **error)
 {
     const char *command = aws_config_value(s->config, s->profile, "credential_process");
-    if (command == NULL)
-        return NULL;
+    if (command == NULL || s->look_only)
+        return command == NULL ? NULL : g_new0(Credentials, 1);
     Credentials *c = creds_process_run(command, CREDS_PROCESS_TIMEOUT_MS, error);
     if (c == NULL)
         g_prefix_error(error, "profile \"%s\": ", s->profile);
@@ -162,14 +163,14 @@ static const struct {
     { "container-role", from_container },
 };
 
-Credentials *creds_find(const AwsConfig *c, const char *explicit_profile, CredsEnv env, void *ctx, GError **error)
+static Credentials *find(const AwsConfig *c, const char *explicit_profile, bool look_only, CredsEnv env, void *ctx, GError **error)
 {
     if (c == NULL) { /* aws_config_load failed, and its caller went on */
         fault_set(error, FAULT_CONFIG, "AWS's config and credentials files could not be read");
         return NULL;
     }
     const bool given = explicit_profile != NULL && *explicit_profile != '\0';
-    const Search s = { c, aws_config_profile(c, explicit_profile, env, ctx), given, env, ctx };
+    const Search s = { c, aws_config_profile(c, explicit_profile, env, ctx), given, look_only, env, ctx };
     if (!g_str_equal(s.profile, "default") && !aws_config_has_profile(c, s.profile)) {
         fault_set(error, FAULT_CONFIG, "there is no profile \"%s\" in AWS's config and credentials files (aws configure list-profiles)",
                   s.profile);
@@ -190,4 +191,15 @@ Credentials *creds_find(const AwsConfig *c, const char *explicit_profile, CredsE
     fault_set(error, FAULT_NO_CREDENTIALS, "no keys: %sprofile \"%s\" of AWS's config and credentials files has none",
               given ? "" : "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set, and ", s.profile);
     return NULL;
+}
+
+Credentials *creds_find(const AwsConfig *c, const char *explicit_profile, CredsEnv env, void *ctx, GError **error)
+{
+    return find(c, explicit_profile, false, env, ctx, error);
+}
+
+bool creds_exist(const AwsConfig *c, const char *explicit_profile, CredsEnv env, void *ctx, GError **error)
+{
+    g_autoptr(Credentials) found = find(c, explicit_profile, true, env, ctx, error);
+    return found != NULL;
 }

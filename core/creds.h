@@ -31,6 +31,20 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(AwsConfig, aws_config_free)
 /* FAULT_NO_CREDENTIALS when nobody answers; FAULT_CONFIG when a source is broken or c is NULL. Blocks for up to a minute when the
  * profile has a credential_process. */
 Credentials *creds_find(const AwsConfig *c, const char *explicit_profile, CredsEnv env, void *ctx, GError **error);
+/* Would creds_find answer? Runs no credential_process: one that is configured counts. */
+bool         creds_exist(const AwsConfig *c, const char *explicit_profile, CredsEnv env, void *ctx, GError **error);
+
+/* What a destination needs (secrets.c): each of ops->secrets and ops->more_secrets, from the option "secret" (NAME=env:VARIABLE,
+ * NAME=file:PATH, NAME=command:COMMAND; the last of a name counts), else the row's own variable; with ops->aws also the key pair of
+ * creds_find, which may be missing where a secret is there. A file or command gives its first line. FAULT_NO_CREDENTIALS names the secret
+ * and the ways to give it. priv is what ops->open made. Blocks as creds_find does. Caller frees. */
+Credentials *creds_of_dest(const AwsConfig *aws, const HoistSettings *s, const DestOps *ops, const void *priv, GError **error);
+/* The same, as far as can be told without running a command. aws NULL = do not ask for the key pair. *warning_out (caller frees; NULL = not
+ * wanted): files of secrets that others can read; NULL when there is none. */
+bool         creds_dest_ready(const AwsConfig *aws, const HoistSettings *s, const DestOps *ops, const void *priv, char **warning_out, GError **error);
+/* What is wrong with the option "secret" for this destination: a name that it does not know; NULL = nothing. Caller frees. */
+char        *creds_unknown_secret(const HoistSettings *s, const DestOps *ops, const void *priv);
+bool         creds_same(const Credentials *a, const Credentials *b);
 /* AWS_REGION, AWS_DEFAULT_REGION, profile; NULL = none; FAULT_CONFIG when it is no region name. Caller frees. */
 char        *creds_region(const AwsConfig *c, const char *explicit_profile, CredsEnv env, void *ctx, GError **error);
 /* AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, services section, profile; NULL = the protocol's own. Caller frees. */

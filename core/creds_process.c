@@ -11,9 +11,11 @@
 enum { MAX_COMPLAINT_BYTES = 300, WAIT_STEP_MS = 10 };
 
 typedef struct {
-    GPid pid;     /* 0 = none, or reaped */
-    int out, err; /* -1 = closed */
-    GString *answer, *complaint;
+    const char *what; /* begins each error: "credential_process" */
+    GPid pid;         /* 0 = none, or reaped */
+    int out, err;     /* -1 = closed */
+    GString *answer;  /* of the caller */
+    GString *complaint;
     int64_t end_us; /* monotonic */
 } Child;
 
@@ -32,10 +34,6 @@ static void child_clear(Child *child)
         kill(child->pid, SIGKILL);
         waitpid(child->pid, NULL, 0);
     }
-    if (child->answer != NULL) {
-        digest_wipe(child->answer->str, child->answer->allocated_len);
-        g_string_free(child->answer, TRUE);
-    }
     if (child->complaint != NULL)
         g_string_free(child->complaint, TRUE);
 }
@@ -45,14 +43,14 @@ static bool child_start(Child *child, const char *command, GError **error)
 {
     g_auto(GStrv) argv = NULL;
     if (!g_shell_parse_argv(command, NULL, &argv, NULL)) {
-        fault_set(error, FAULT_CONFIG, "credential_process: a quote is open, or the command is empty");
+        fault_set(error, FAULT_CONFIG, "%s: a quote is open, or the command is empty", child->what);
         return false;
     }
     g_autoptr(GError) cause = NULL;
     if (!g_spawn_async_with_pipes(NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_SEARCH_PATH | G_SPAWN_CLOEXEC_PIPES, NULL, NULL,
                                   &child->pid, NULL, &child->out, &child->err, &cause)) {
         child->pid = 0;
-        fault_set(error, FAULT_NO_CREDENTIALS, "credential_process: %s", cause->message);
+        fault_set(error, FAULT_NO_CREDENTIALS, "%s: %s", child->what, cause->message);
         return false;
     }
     return true;
@@ -87,11 +85,11 @@ static bool child_read(Child *child, GError **error)
         struct pollfd fds[] = { { child->out, POLLIN, 0 }, { child->err, POLLIN, 0 } };
         const int left = left_ms(child), ready = poll(fds, G_N_ELEMENTS(fds), left);
         if (ready == 0 || left == 0) {
-            fault_set(error, FAULT_NO_CREDENTIALS, "credential_process: did not end in time");
+            fault_set(error, FAULT_NO_CREDENTIALS, "%s: did not end in time", child->what);
             return false;
         }
         if (fds[0].revents != 0 && ready > 0 && !take_bytes(&child->out, child->answer, CREDS_PROCESS_MAX_BYTES)) {
-            fault_set(error, FAULT_NO_CREDENTIALS, "credential_process: answered with more than %d bytes", CREDS_PROCESS_MAX_BYTES);
+            fault_set(error, FAULT_NO_CREDENTIALS, "%s: answered with more than %d bytes", child->what, CREDS_PROCESS_MAX_BYTES);
             return false;
         }
         if (fds[1].revents != 0 && ready > 0)
@@ -107,16 +105,37 @@ static bool child_reap(Child *child, GError **error)
     while ((reaped = waitpid(child->pid, &status, WNOHANG)) == 0 && left_ms(child) > 0)
         g_usleep(WAIT_STEP_MS * 1000); /* both pipes are closed, so it is about to end */
     if (reaped == 0) {
-        fault_set(error, FAULT_NO_CREDENTIALS, "credential_process: did not end in time");
+        fault_set(error, FAULT_NO_CREDENTIALS, "%s: did not end in time", child->what);
         return false;
     }
     child->pid = 0;
     if (reaped > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return true;
     g_strstrip(child->complaint->str);
-    fault_set(error, FAULT_NO_CREDENTIALS, "credential_process: failed (%s %d)%s%s", WIFEXITED(status) ? "exit status" : "signal",
+    fault_set(error, FAULT_NO_CREDENTIALS, "%s: failed (%s %d)%s%s", child->what, WIFEXITED(status) ? "exit status" : "signal",
               WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), *child->complaint->str ? ": " : "", child->complaint->str);
     return false;
+}
+
+bool creds_command_run(const char *what, const char *command, unsigned timeout_ms, CredsAnswer *answer, GError **error)
+{
+    g_auto(Child) child = { .what = what, .pid = 0, .out = -1, .err = -1, .answer = answer };
+    child.complaint = g_string_new(NULL);
+    child.end_us = g_get_monotonic_time() + (int64_t)timeout_ms * 1000;
+    return child_start(&child, command, error) && child_read(&child, error) && child_reap(&child, error);
+}
+
+CredsAnswer *creds_answer_new(void)
+{
+    return g_string_sized_new(CREDS_PROCESS_MAX_BYTES + 1); /* never moved, so that nothing is left behind unwiped */
+}
+
+void creds_answer_free(CredsAnswer *answer)
+{
+    if (answer == NULL)
+        return;
+    digest_wipe(answer->str, answer->allocated_len);
+    g_string_free(answer, TRUE);
 }
 
 /* ---- the answer ---- */
@@ -177,11 +196,8 @@ static Credentials *read_answer(const char *json, gsize n, GError **error)
 
 Credentials *creds_process_run(const char *command, unsigned timeout_ms, GError **error)
 {
-    g_auto(Child) child = { .pid = 0, .out = -1, .err = -1 };
-    child.answer = g_string_sized_new(CREDS_PROCESS_MAX_BYTES + 1); /* never moved, so that nothing is left behind unwiped */
-    child.complaint = g_string_new(NULL);
-    child.end_us = g_get_monotonic_time() + (int64_t)timeout_ms * 1000;
-    if (!child_start(&child, command, error) || !child_read(&child, error) || !child_reap(&child, error))
+    g_autoptr(CredsAnswer) answer = creds_answer_new();
+    if (!creds_command_run("credential_process", command, timeout_ms, answer, error))
         return NULL;
-    return read_answer(child.answer->str, child.answer->len, error);
+    return read_answer(answer->str, answer->len, error);
 }

@@ -13,18 +13,6 @@ char *hoist_versions(void)
     return g_strdup_printf(HOIST_APP " " HOIST_VERSION " (%s, SQLite/%s)", transfer, store_version());
 }
 
-bool hoist_settings_check_dest(const HoistSettings *s, GError **error)
-{
-    g_autoptr(DestConf) conf = settings_dest(s, error);
-    if (conf == NULL)
-        return false;
-    const DestOps *ops = dest_by_scheme(conf->scheme);
-    void *priv = ops->open(conf, error);
-    if (priv != NULL)
-        ops->close(priv);
-    return priv != NULL;
-}
-
 /* ------------------------------------------------------------------ dry run */
 
 typedef struct {

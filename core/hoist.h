@@ -50,8 +50,10 @@ const char    *hoist_settings_get(const HoistSettings *s, const char *name);    
 bool           hoist_settings_switch(const HoistSettings *s, const char *name);
 uint64_t       hoist_settings_number(const HoistSettings *s, const char *name);         /* NUMBER, SIZE, RATE; "auto" and unset give 0 */
 char         **hoist_settings_list(const HoistSettings *s, const char *name);           /* values of a repeat option; g_strfreev */
-/* May files go where these settings say? No network. FAULT_USAGE or FAULT_CONFIG names what is wrong. */
-bool           hoist_settings_check_dest(const HoistSettings *s, GError **error);
+/* May files go where these settings say? No network. FAULT_USAGE or FAULT_CONFIG names what is wrong, and its line: an option that this
+ * destination does not have, a value that it does not take, a secret that is missing. warning_out (NULL = not wanted; caller frees): what is
+ * no error but should be known (others can read a file of secrets); NULL when there is nothing. */
+bool           hoist_settings_check_dest(const HoistSettings *s, char **warning_out, GError **error);
 /* Sizes and rates as people write them: "8M", "1.5 GiB", "500kB/s": k, M, G = 1000^n; Ki, Mi, Gi = 1024^n. */
 bool           hoist_parse_size(const char *text, uint64_t *bytes_out);
 /* "900", "90s", "15m", "1h", "7d" -> seconds. */

@@ -88,6 +88,12 @@ bool settings_layer_has(const SettingsLayer *layer, const char *name)
     return opt != NULL && layer->values[settings_opt_index(opt)].texts != NULL;
 }
 
+void settings_layer_set_origin(SettingsLayer *layer, const char *origin)
+{
+    g_free(layer->origin);
+    layer->origin = g_strdup(origin);
+}
+
 /* ---- settings ---- */
 
 HoistSettings *hoist_settings_new(void)
@@ -150,15 +156,45 @@ static const char *raw_to(const HoistSettings *s)
     return NULL;
 }
 
-static const SettingsLayer *dest_layer(const HoistSettings *s)
+/* "post:NAME" is [dest NAME], if that is a post one: its "to" begins with the same scheme. */
+static const SettingsLayer *layer_of_scheme(const HoistSettings *s, const char *to, const char **name_out)
+{
+    const char *colon = strchr(to, ':');
+    const SettingsLayer *layer = colon == NULL ? NULL : g_hash_table_lookup(s->dests, colon + 1);
+    const GPtrArray *texts = layer == NULL ? NULL : layer->values[settings_opt_index(settings_opt("to"))].texts;
+    const size_t n = (size_t)(colon - to);
+    if (texts == NULL || g_ascii_strncasecmp(texts->pdata[0], to, n) != 0 || strcspn(texts->pdata[0], ":+") != n)
+        return NULL;
+    *name_out = colon + 1;
+    return layer;
+}
+
+static const SettingsLayer *dest_layer(const HoistSettings *s, const char **name_out)
 {
     const char *to = raw_to(s);
-    return to == NULL || s->dests == NULL ? NULL : g_hash_table_lookup(s->dests, to);
+    if (to == NULL || s->dests == NULL)
+        return NULL;
+    *name_out = to;
+    const SettingsLayer *layer = g_hash_table_lookup(s->dests, to);
+    return layer != NULL ? layer : layer_of_scheme(s, to, name_out);
 }
 
 const char *settings_dest_name(const HoistSettings *s)
 {
-    return dest_layer(s) != NULL ? raw_to(s) : s->dest_name;
+    const char *name = NULL;
+    return dest_layer(s, &name) != NULL ? name : s->dest_name;
+}
+
+const char *settings_dest_origin(const HoistSettings *s)
+{
+    const char *name = NULL;
+    const SettingsLayer *layer = dest_layer(s, &name);
+    return layer == NULL ? NULL : layer->origin;
+}
+
+GList *settings_dest_names(const HoistSettings *s)
+{
+    return s->dests == NULL ? NULL : g_list_sort(g_hash_table_get_keys(s->dests), (GCompareFunc)(void (*)(void))strcmp);
 }
 
 static const GPtrArray *find(const HoistSettings *s, const HoistOpt *opt)
@@ -166,13 +202,25 @@ static const GPtrArray *find(const HoistSettings *s, const HoistOpt *opt)
     if (opt == NULL)
         return NULL;
     const unsigned i = settings_opt_index(opt);
-    const SettingsLayer *dest = dest_layer(s);
+    const char *name = NULL;
+    const SettingsLayer *dest = dest_layer(s, &name);
     if (dest != NULL && g_str_equal(opt->name, "to"))
         return dest->values[i].texts;
     const SettingsLayer *order[] = { s->layers[SETTINGS_GIVEN], s->layers[SETTINGS_ENV], dest, s->layers[SETTINGS_FILE] };
     for (unsigned n = 0; n < G_N_ELEMENTS(order); n++)
         if (order[n] != NULL && order[n]->values[i].texts != NULL)
             return order[n]->values[i].texts;
+    return NULL;
+}
+
+const char *settings_explicit_origin(const HoistSettings *s, const char *name)
+{
+    const HoistOpt *opt = settings_opt(name);
+    const char *dest_name = NULL;
+    const SettingsLayer *const layers[] = { s->layers[SETTINGS_GIVEN], dest_layer(s, &dest_name) };
+    for (unsigned i = 0; opt != NULL && i < G_N_ELEMENTS(layers); i++)
+        if (layers[i] != NULL && layers[i]->values[settings_opt_index(opt)].texts != NULL)
+            return layers[i]->values[settings_opt_index(opt)].origin;
     return NULL;
 }
 

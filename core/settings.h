@@ -30,6 +30,7 @@ void           settings_layer_free(SettingsLayer *layer);
 bool           settings_layer_set(SettingsLayer *layer, const char *name, const char *value, const char *origin, FaultCode code,
                                    GError **error);
 bool           settings_layer_has(const SettingsLayer *layer, const char *name);
+void           settings_layer_set_origin(SettingsLayer *layer, const char *origin);    /* where the group begins: "config.ini line 3" */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SettingsLayer, settings_layer_free)
 
 const HoistOpt *settings_opt(const char *name);                         /* NULL when unknown */
@@ -45,6 +46,20 @@ char          *settings_to_json(const HoistSettings *s, bool per_batch_only);
 /* NULL and FAULT_USAGE when it is no such JSON or an option is unknown or wrong. */
 HoistSettings *settings_from_json(const char *json, GError **error);
 
+/* Where an option was set for this destination alone: by hoist_settings_set ("--acl") or in its [dest NAME] ("config.ini line 7"). NULL when it
+ * was not, whatever [hoist] and the environment say. Borrowed. */
+const char    *settings_explicit_origin(const HoistSettings *s, const char *name);
+const char    *settings_dest_origin(const HoistSettings *s);            /* where the [dest NAME] of "to" begins; NULL; borrowed */
+/* The names of the [dest NAME] groups, sorted; borrowed keys, free the list. */
+GList         *settings_dest_names(const HoistSettings *s);
+
+/* ---- settings_dest.c ---- */
+
+bool           settings_heeds(const DestOps *ops, const char *name);    /* does this option mean anything for this destination? */
+char          *settings_heeders(const char *name);                      /* "s3, oss"; caller frees */
 /* Where uploads of these settings go: "to" parsed, endpoint, region and the destination's own options. For s3 what was not given comes
  * from AWS's variables and files (creds.h). FAULT_USAGE without "to"; FAULT_CONFIG when AWS's files are broken. Caller frees. */
 DestConf      *settings_dest(const HoistSettings *s, GError **error);
+typedef struct AwsConfig AwsConfig;     /* creds.h */
+/* As hoist_settings_check_dest; aws (may be NULL) is asked whether there is a key pair. */
+bool           settings_check_dest(const HoistSettings *s, const AwsConfig *aws, char **warning_out, GError **error);

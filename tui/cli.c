@@ -52,6 +52,15 @@ int cli_complain(const GError *error)
     return EXIT_NO_START;
 }
 
+bool cli_check_dest(const HoistSettings *settings, GError **error)
+{
+    g_autofree char *warning = NULL;
+    const bool fit = hoist_settings_check_dest(settings, &warning, error);
+    if (warning != NULL)
+        fprintf(stderr, HOIST_APP ": %s\n", warning);
+    return fit;
+}
+
 bool cli_is_locked(const GError *error)
 {
     return g_str_equal(hoist_fault_name(error), "state-in-use");
@@ -277,7 +286,7 @@ int cli_up(const Options *o)
         return cli_usage("--plain, --json and --quiet exclude each other");
     if (*o->args != NULL && hoist_settings_get(o->settings, "to") == NULL)
         return cli_usage("where to? Name a destination: --to s3://BUCKET/PREFIX");
-    if (hoist_settings_get(o->settings, "to") != NULL && !hoist_settings_check_dest(o->settings, &error))
+    if (hoist_settings_get(o->settings, "to") != NULL && !cli_check_dest(o->settings, &error))
         return cli_complain(error);
     up.report = report_new(style_of(o), g_get_monotonic_time());
     up.out = (o->switches & SWITCH_QUIET) != 0 ? stderr : stdout;

@@ -21,6 +21,8 @@ int cli_forget(const Options *o);
 int cli_complain(const GError *error);
 /* "hoist: TEXT" on standard error; gives EXIT_USAGE. */
 int cli_usage(const char *format, ...) G_GNUC_PRINTF(1, 2);
+/* hoist_settings_check_dest, with its warning on standard error. */
+bool cli_check_dest(const HoistSettings *settings, GError **error);
 /* ADD of these absolute paths (bytes, NULL-terminated; copied) with the per-batch options. */
 HoistCommand *cli_add_command(const HoistSettings *settings, char *const *paths);
 /* Another hoist holds the queue. */

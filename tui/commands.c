@@ -60,7 +60,7 @@ static int dashboard(const Options *o)
         return cli_usage("the dashboard needs a terminal; hoist up does the same without one");
     if (*o->args != NULL && hoist_settings_get(o->settings, "to") == NULL)
         return cli_usage("where to? Name a destination: --to s3://BUCKET/PREFIX");
-    if (hoist_settings_get(o->settings, "to") != NULL && !hoist_settings_check_dest(o->settings, &error))
+    if (hoist_settings_get(o->settings, "to") != NULL && !cli_check_dest(o->settings, &error))
         return cli_complain(error);
     if (g_strv_contains((const char *const *)o->args, ""))
         return cli_usage("a PATH is empty");

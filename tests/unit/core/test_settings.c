@@ -313,6 +313,10 @@ static void test_config_faults_name_the_line(void)
     config_fault("[hoist]\n[dest a]\nregion = x\n", 2, "lacks a line like to =");
     config_fault("[dest ]\nto = s3://b\n", 1, "needs a name");
     config_fault("[dest a]\nto = s3://b\n[dest  a]\nto = s3://c\n", 3, "of its own");
+    config_fault("[dest a:b]\nto = s3://b\n", 1, "without : and /");
+    config_fault("[dest a]\nto = s3://b\nbroker = x\n", 3, "write one of them");
+    config_fault("[dest a]\nacl = private\nto = tus+https://h/files/\n", 2, "tus has no option \"acl\" (that is for s3, ");
+    config_fault("[dest a]\nto = tus+https://h/files/\nendpoint = https://h/\n", 3, "tus has no option \"endpoint\"");
     config_fault("[dest a]\nto = s3://b\nheader = Authorization: hunter2\n", 3, "holds a secret");
 }
 
@@ -474,7 +478,7 @@ static void test_dest(void)
     g_autoptr(GError) error = NULL;
     g_assert_null(settings_dest(s, &error));
     g_assert_error(error, FAULT, FAULT_USAGE);
-    g_assert_nonnull(strstr(error->message, "--to says where: s3://BUCKET/PREFIX or a [dest NAME] of config.ini"));
+    g_assert_nonnull(strstr(error->message, "--to says where: s3://BUCKET/PREFIX"));
 
     set(s, "to", "hom");
     g_autoptr(GError) unknown = NULL;
@@ -526,6 +530,131 @@ static void test_dest_asks_aws(void)
     remove_config(path);
 }
 
+/* Text after "allowed: " of the complaint about an unknown key. */
+static char *allowed_in(const char *to)
+{
+    g_autofree char *text = g_strdup_printf("[dest a]\nto = %s\nno-such = 1\n", to), *path = write_config(text);
+    g_autoptr(HoistSettings) s = hoist_settings_new();
+    g_autoptr(GError) error = NULL;
+    g_assert_false(hoist_settings_load(s, path, &error));
+    remove_config(path);
+    return g_strconcat(", ", strstr(error->message, "allowed: ") + strlen("allowed: "), ",", NULL);
+}
+
+static void test_allowed_keys_are_those_of_the_road(void)
+{
+    g_autofree char *s3 = allowed_in("s3://b"), *tus = allowed_in("tus+https://h/files/");
+    g_assert_nonnull(strstr(s3, ", acl,"));
+    g_assert_nonnull(strstr(s3, ", endpoint,"));
+    g_assert_null(strstr(s3, ", tus-metadata,"));
+    g_assert_null(strstr(s3, ", jobs,"));
+    g_assert_nonnull(strstr(tus, ", tus-metadata,"));
+    g_assert_nonnull(strstr(tus, ", secret,"));
+    g_assert_null(strstr(tus, ", acl,"));
+    g_assert_null(strstr(tus, ", endpoint,"));
+}
+
+static void unfit(const HoistSettings *s, FaultCode code, const char *start, const char *words)
+{
+    g_autoptr(GError) error = NULL;
+    g_assert_false(hoist_settings_check_dest(s, NULL, &error));
+    if (fault_code(error) != code || !g_str_has_prefix(error->message, start) || strstr(error->message, words) == NULL)
+        g_error("\"%s\" is not \"%s...%s\"", error->message, start, words);
+    g_assert_null(strstr(error->message, "hunter2"));
+}
+
+static void test_options_that_a_road_lacks(void)
+{
+    g_autoptr(HoistSettings) s = loaded("[hoist]\nacl = private\ntus-override = on\nsecret = password=env:NOWHERE\n"
+                                        "[dest t]\nto = tus+https://h/files/\nsecret = token=env:T\n[dest s]\nto = s3://b\n");
+    g_autoptr(GError) error = NULL;
+    g_setenv("T", "t", TRUE);
+    set(s, "to", "s");
+    g_assert_true(hoist_settings_check_dest(s, NULL, &error)); /* what [hoist] says is for whoever heeds it */
+    set(s, "to", "t");
+    g_assert_true(hoist_settings_check_dest(s, NULL, &error));
+    g_autoptr(DestConf) conf = settings_dest(s, &error);
+    g_assert_null(dest_conf_option(conf, "acl"));
+    g_assert_cmpstr(dest_conf_option(conf, "tus-override"), ==, "true");
+    g_autoptr(HoistSettings) given = hoist_settings_dup(s);
+    hoist_settings_set(given, "acl", "private", "--acl", &error);
+    g_assert_no_error(error);
+    unfit(given, FAULT_USAGE, "--acl: tus has no option \"acl\"; it is for s3", "s3");
+    g_unsetenv("T");
+}
+
+static void test_what_a_road_refuses_names_the_line(void)
+{
+    g_autofree char *path = write_config("[dest a]\nto = s3://b\n\nmeta = a b=c\n");
+    g_autofree char *line = g_strdup_printf("%s line 4: --meta is written", path);
+    g_autoptr(HoistSettings) s = hoist_settings_new();
+    g_autoptr(GError) error = NULL;
+    g_assert_true(hoist_settings_load(s, path, &error));
+    remove_config(path);
+    set(s, "to", "a");
+    unfit(s, FAULT_CONFIG, line, "NAME=VALUE");
+    hoist_settings_set(s, "meta", "c d=e", "--meta", &error);
+    unfit(s, FAULT_USAGE, "--meta is written", "NAME=VALUE");
+}
+
+static void test_missing_secrets_name_the_line(void)
+{
+    static const char text[] = "[dest q]\nto = qiniu://b/\nregion = z0\n[dest k]\nto = qiniu://b/\n\nsecret = access-key=env:NOWHERE\n"
+                               "[dest w]\nto = qiniu://b/\nsecret = acess-key=env:HOME\n";
+    if (dest_by_scheme("qiniu") == NULL) {
+        g_test_skip("no qiniu here");
+        return;
+    }
+    g_autofree char *path = write_config(text);
+    g_autofree char *group = g_strdup_printf("%s line 1: ", path), *key = g_strdup_printf("%s line 7: ", path);
+    g_autofree char *wrong = g_strdup_printf("%s line 10: ", path);
+    g_autoptr(HoistSettings) s = hoist_settings_new();
+    g_autoptr(GError) error = NULL;
+    g_assert_true(hoist_settings_load(s, path, &error));
+    remove_config(path);
+    set(s, "to", "q");
+    unfit(s, FAULT_CONFIG, group, "\"access-key\" is missing: QINIU_ACCESS_KEY is not set");
+    set(s, "to", "k");
+    unfit(s, FAULT_CONFIG, key, "\"access-key\" is missing: the variable that");
+    set(s, "to", "w");
+    unfit(s, FAULT_CONFIG, wrong, "no secret \"acess-key\" here; allowed: access-key, secret-key");
+    set(s, "to", "qiniu://b/");
+    unfit(s, FAULT_CONFIG, "the secret \"access-key\"", "QINIU_ACCESS_KEY");
+}
+
+static const char *to_of(HoistSettings *s, const char *to)
+{
+    set(s, "to", to);
+    return hoist_settings_get(s, "to");
+}
+
+static void test_scheme_and_name(void)
+{
+    g_autoptr(HoistSettings) s = loaded("[dest forms]\nto = post://b/p\n[dest plain]\nto = s3://b\n");
+    g_assert_cmpstr(to_of(s, "forms"), ==, "post://b/p");
+    g_assert_cmpstr(to_of(s, "post:forms"), ==, "post://b/p");
+    g_assert_cmpstr(settings_dest_name(s), ==, "forms");
+    g_assert_cmpstr(to_of(s, "post:plain"), ==, "post:plain");
+    g_autoptr(GError) other = NULL, none = NULL;
+    g_assert_null(settings_dest(s, &other));
+    g_assert_nonnull(strstr(other->message, "config.ini has no [dest plain] with to = post:"));
+    set(s, "to", "nowhere");
+    g_assert_null(settings_dest(s, &none));
+    g_assert_nonnull(strstr(none->message, "config.ini has no [dest nowhere]; allowed: such a name, or s3://"));
+}
+
+static void test_broker_is_short(void)
+{
+    if (dest_by_scheme("broker") == NULL) {
+        g_test_skip("no broker here");
+        return;
+    }
+    g_autoptr(HoistSettings) s = loaded("[dest shots]\nbroker = uppy-companion\n");
+    g_assert_cmpstr(to_of(s, "shots"), ==, "broker:uppy-companion");
+    g_assert_cmpstr(to_of(s, "broker:shots"), ==, "broker:uppy-companion");
+    g_assert_cmpstr(to_of(s, "broker:uppy-companion"), ==, "broker:uppy-companion");
+}
+
 /* No setting of the machine that runs the tests may leak in. */
 static void clean_environment(void)
 {
@@ -562,5 +691,11 @@ int main(int argc, char **argv)
     g_test_add_func("/settings/bad-json", test_bad_json);
     g_test_add_func("/settings/dest", test_dest);
     g_test_add_func("/settings/dest-asks-aws", test_dest_asks_aws);
+    g_test_add_func("/config/allowed-keys-are-those-of-the-road", test_allowed_keys_are_those_of_the_road);
+    g_test_add_func("/settings/options-that-a-road-lacks", test_options_that_a_road_lacks);
+    g_test_add_func("/settings/what-a-road-refuses-names-the-line", test_what_a_road_refuses_names_the_line);
+    g_test_add_func("/settings/missing-secrets-name-the-line", test_missing_secrets_name_the_line);
+    g_test_add_func("/settings/scheme-and-name", test_scheme_and_name);
+    g_test_add_func("/settings/broker-is-short", test_broker_is_short);
     return g_test_run();
 }
