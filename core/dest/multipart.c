@@ -178,9 +178,31 @@ static void set_marker(Upload *up, char *marker)
     up->list_marker = marker;
 }
 
-void multipart_forget_page(Upload *up)
+Verdict multipart_find_refused(const DestCtx *ctx, Upload *up)
 {
+    ctx->learned->list_uploads = LEARNED_REFUSED;
+    ctx->learned->dirty = true;
+    upload_say(up, "this store does not list uploads: an unfinished one may be left there");
+    return VERDICT_OK;
+}
+
+Verdict multipart_resume_refused(const DestCtx *ctx, Upload *up)
+{
+    ctx->learned->list_parts = LEARNED_REFUSED;
+    ctx->learned->dirty = true;
+    upload_say(up, "this store does not list parts: resumed from the journal");
     set_marker(up, NULL);
+    return VERDICT_OK;
+}
+
+bool multipart_aborted(Upload *up, const S3Answer *a)
+{
+    if (!a->is_error || (a->status == 404 && g_strcmp0(a->code, "NoSuchBucket") != 0))
+        return true;
+    if (a->status != 405 && a->status != 501)
+        return false;
+    upload_say(up, "this store does not abort uploads: unfinished parts stay there");
+    return true;
 }
 
 static char *listed_key(const S3Answer *a, const char *text)

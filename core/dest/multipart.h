@@ -34,5 +34,8 @@ Verdict multipart_found(const DestCtx *ctx, Upload *up, const S3Answer *a);
 typedef bool (*MultipartDiffers)(const S3Answer *a, unsigned row, const DigestSet *digest);
 /* One page of parts: a part counts when its size is right and nothing contradicts what is known of it. OK or MORE. */
 Verdict multipart_resumed(Upload *up, const S3Answer *a, MultipartDiffers differs);
-/* The next page begins at the front again. */
-void    multipart_forget_page(Upload *up);
+/* The store does not list: OK, with a note, and the endpoint is not asked again. */
+Verdict multipart_find_refused(const DestCtx *ctx, Upload *up);
+Verdict multipart_resume_refused(const DestCtx *ctx, Upload *up);
+/* Is what was aborted gone? Also when it was never there, or when the store cannot abort, which is noted. */
+bool    multipart_aborted(Upload *up, const S3Answer *a);

@@ -277,13 +277,7 @@ static Verdict read_abort(const DestCtx *ctx, Upload *up, unsigned part, const R
 {
     (void)part;
     g_autoptr(S3Answer) a = s3_answer_new(rs, NULL);
-    if (!a->is_error || (a->status == 404 && g_strcmp0(a->code, "NoSuchBucket") != 0))
-        return VERDICT_OK;
-    if (a->status == 405 || a->status == 501) {
-        upload_say(up, "this store does not abort uploads: unfinished parts stay there");
-        return VERDICT_OK;
-    }
-    return s3_failed(ctx, up, a, rs, error);
+    return multipart_aborted(up, a) ? VERDICT_OK : s3_failed(ctx, up, a, rs, error);
 }
 
 /* ---- the row */

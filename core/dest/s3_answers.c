@@ -21,6 +21,9 @@ static const Meaning by_code[] = {
     { "ServerBusy", 0, S3_THROTTLE, FAULT_SLOW_DOWN, NULL },
     { "RequestLimitExceeded", 0, S3_THROTTLE, FAULT_SLOW_DOWN, NULL },
     { "BandwidthLimitExceeded", 0, S3_THROTTLE, FAULT_SLOW_DOWN, NULL },
+    { "QpsLimitExceeded", 0, S3_THROTTLE, FAULT_SLOW_DOWN, NULL }, /* of OSS, as the next two */
+    { "UploadTrafficRateLimitExceeded", 0, S3_THROTTLE, FAULT_SLOW_DOWN, NULL },
+    { "DownloadTrafficRateLimitExceeded", 0, S3_THROTTLE, FAULT_SLOW_DOWN, NULL },
     { "Throttling*", 0, S3_THROTTLE, FAULT_SLOW_DOWN, NULL },
     { "RequestTimeout", 503, S3_THROTTLE, FAULT_SLOW_DOWN, NULL }, /* MinIO: a lock was not to be had */
     { "RequestTimeout*", 0, S3_RETRY, FAULT_STALLED, NULL },
@@ -47,8 +50,12 @@ static const Meaning by_code[] = {
     { "ExpiredToken*", 0, S3_REFRESH_CREDENTIALS, FAULT_EXPIRED, NULL },
     { "InvalidToken", 0, S3_REFRESH_CREDENTIALS, FAULT_EXPIRED, NULL },
     { "TokenRefreshRequired", 0, S3_REFRESH_CREDENTIALS, FAULT_EXPIRED, NULL },
+    { "SecurityTokenExpired", 0, S3_REFRESH_CREDENTIALS, FAULT_EXPIRED, NULL },
+    { "InvalidSecurityToken", 0, S3_REFRESH_CREDENTIALS, FAULT_EXPIRED, NULL },
+    { "SecurityTokenNotSupported", 0, S3_REFRESH_CREDENTIALS, FAULT_EXPIRED, NULL },
     { "AccessDenied", 0, S3_REFUSE, FAULT_DENIED, NULL },
     { "AllAccessDisabled", 0, S3_REFUSE, FAULT_DENIED, NULL },
+    { "UserDisable", 0, S3_REFUSE, FAULT_DENIED, "the account is closed, or has not been paid for" },
     { "AccountProblem", 0, S3_REFUSE, FAULT_DENIED, NULL },
     { "SignatureDoesNotMatch", 0, S3_REFUSE, FAULT_SIGNATURE, NULL },
     { "InvalidAccessKeyId", 0, S3_REFUSE, FAULT_UNKNOWN_KEY, NULL },
@@ -63,6 +70,8 @@ static const Meaning by_code[] = {
     { "MalformedXML", 0, S3_REFUSE, FAULT_BUG, NULL },
     { "EntityTooLarge", 0, S3_REFUSE, FAULT_TOO_LARGE, NULL },
     { "PreconditionFailed", 0, S3_EXISTS, FAULT_EXISTS, NULL },
+    { "FileAlreadyExists", 0, S3_EXISTS, FAULT_EXISTS, NULL },
+    { "ObjectAlreadyExists", 0, S3_EXISTS, FAULT_EXISTS, NULL },
 
     { "AccessControlListNotSupported", 0, S3_DROP_ACL, FAULT_UNSUPPORTED, "this bucket takes no --acl" },
     { "NotImplemented", 0, S3_DROP_FEATURE, FAULT_UNSUPPORTED, NULL },
@@ -74,6 +83,7 @@ static const Meaning by_code[] = {
     { "CallbackFailed", 0, S3_CALLBACK_FAILED, FAULT_REFUSED, "the object is stored, the store's callback failed" },
 
     { "KeyTooLongError", 0, S3_REFUSE, FAULT_KEY, "shorten the name or the prefix" },
+    { "InvalidObjectName", 0, S3_REFUSE, FAULT_KEY, NULL },
     { "MetadataTooLarge", 0, S3_REFUSE, FAULT_REFUSED, "fewer or shorter --meta" },
     { "InvalidStorageClass", 0, S3_REFUSE, FAULT_REFUSED, "another --storage-class" },
     { "InvalidTag", 0, S3_REFUSE, FAULT_REFUSED, "correct --tag" },
@@ -232,17 +242,30 @@ static bool is_fine(const S3Answer *a, const Response *rs, const char *root)
         return false;
     if (root != NULL)
         return body_is(a->body, root) || is_short_for(a->body, root);
-    /* A login page of the network in between answers 200 to everything. A store sends no document here, or names an ETag. */
-    return a->body->state == BODY_EMPTY || response_header(rs, "etag") != NULL;
+    /* A login page of the network in between answers 200 to everything. A store sends no document here, or names an ETag; OSS may send the
+     * words of the application that its callback asked. */
+    return a->body->state == BODY_EMPTY || response_header(rs, "etag") != NULL || response_header(rs, "x-oss-request-id") != NULL;
+}
+
+/* OSS tells the error of a HEAD, which has no body, in a header. */
+static Body *read_body(const Response *rs)
+{
+    const char *told = rs->body->len == 0 ? response_header(rs, "x-oss-err") : NULL;
+    if (told == NULL)
+        return body_parse(rs->body->data, rs->body->len);
+    gsize bytes;
+    g_autofree guchar *document = g_base64_decode(told, &bytes);
+    return body_parse(document, bytes);
 }
 
 S3Answer *s3_answer_new(const Response *rs, const char *root)
 {
     S3Answer *a = g_new0(S3Answer, 1);
     a->status = rs->status;
-    a->body = body_parse(rs->body->data, rs->body->len);
+    a->body = read_body(rs);
     a->is_error = !is_fine(a, rs, root);
-    a->own_id = g_strdup(response_header(rs, "x-amz-request-id"));
+    const char *id = response_header(rs, "x-amz-request-id");
+    a->own_id = g_strdup(id != NULL ? id : response_header(rs, "x-oss-request-id"));
     a->request_id = a->own_id;
     if (!a->is_error)
         return a;

@@ -4,7 +4,7 @@
  * when its status is not 2xx, when its document is <Error> (CompleteMultipartUpload says so under status 200), or when the document that
  * was expected is not there.
  * Owned: an S3Answer owns its body and borrows nothing. Threads: reentrant. Times: wall-clock seconds.
- * Sources: S3 API Reference, "Error Responses"; MinIO cmd/api-errors.go; Cloudflare R2 and Backblaze B2, "S3 API compatibility".
+ * Sources: S3 API Reference, "Error Responses"; MinIO cmd/api-errors.go; OSS documentation, "Error codes"; Cloudflare R2 and Backblaze B2, "S3 API compatibility".
  */
 #pragma once
 

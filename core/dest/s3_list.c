@@ -22,12 +22,8 @@ Verdict s3_read_find(const DestCtx *ctx, Upload *up, unsigned part, const Respon
 {
     (void)part;
     g_autoptr(S3Answer) a = s3_answer_new(rs, "ListMultipartUploadsResult");
-    if (a->is_error && skew_not_allowed(ctx, a, rs)) {
-        ctx->learned->list_uploads = LEARNED_REFUSED;
-        ctx->learned->dirty = true;
-        upload_say(up, "this store does not list uploads: an unfinished one may be left there");
-        return VERDICT_OK;
-    }
+    if (a->is_error && skew_not_allowed(ctx, a, rs))
+        return multipart_find_refused(ctx, up);
     if (a->is_error && g_strcmp0(a->code, "NoSuchUpload") == 0)
         return VERDICT_OK; /* rclone says so of a bucket that never had any */
     if (a->is_error)
@@ -62,13 +58,8 @@ static bool checksum_differs(const S3Answer *a, unsigned row, const DigestSet *d
 
 static Verdict resume_failed(const DestCtx *ctx, Upload *up, S3Answer *a, const Response *rs, GError **error)
 {
-    if (skew_not_allowed(ctx, a, rs)) {
-        ctx->learned->list_parts = LEARNED_REFUSED;
-        ctx->learned->dirty = true;
-        upload_say(up, "this store does not list parts: resumed from the journal");
-        multipart_forget_page(up);
-        return VERDICT_OK;
-    }
+    if (skew_not_allowed(ctx, a, rs))
+        return multipart_resume_refused(ctx, up);
     if (a->status == 404 && (a->code == NULL || g_str_equal(a->code, "NoSuchKey"))) {
         a->class = S3_RESTART_UPLOAD;
         a->fault = FAULT_UPLOAD_GONE;

@@ -166,6 +166,8 @@ static bool can_be_host_label(const S3Endpoint *ep, const char *bucket)
 
 S3Style s3_style(const S3Endpoint *ep, const char *bucket, S3Style wanted)
 {
+    if (wanted == S3_STYLE_DOMAIN)
+        return wanted;
     if (wanted == S3_STYLE_AUTO)
         wanted = s3_endpoint_is_aws(ep) ? S3_STYLE_VIRTUAL : S3_STYLE_PATH;
     if (!can_be_host_label(ep, bucket) || (ep->host != NULL && g_hostname_is_ip_address(ep->host)))
@@ -175,9 +177,9 @@ S3Style s3_style(const S3Endpoint *ep, const char *bucket, S3Style wanted)
 
 char *s3_url(const S3Endpoint *ep, const char *region, const char *bucket, const char *key, S3Style wanted)
 {
-    const bool virtual = s3_style(ep, bucket, wanted) == S3_STYLE_VIRTUAL;
+    const S3Style style = s3_style(ep, bucket, wanted);
     GString *url = g_string_new(ep->plain ? "http://" : "https://");
-    if (virtual)
+    if (style == S3_STYLE_VIRTUAL)
         g_string_append_printf(url, "%s.", bucket);
     if (ep->host == NULL)
         g_string_append_printf(url, "s3.%s.%s", region, aws_domain(region));
@@ -187,9 +189,9 @@ char *s3_url(const S3Endpoint *ep, const char *region, const char *bucket, const
         g_string_append_printf(url, ":%d", ep->port);
     if (ep->base != NULL)
         g_string_append(url, ep->base);
-    if (!virtual)
+    if (style == S3_STYLE_PATH)
         g_string_append_printf(url, "/%s", bucket);
-    if (key != NULL || virtual)
+    if (key != NULL || style != S3_STYLE_PATH)
         g_string_append_c(url, '/');
     if (key != NULL)
         uri_escape_append(url, key, strlen(key), true);

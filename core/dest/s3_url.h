@@ -15,7 +15,12 @@
 #define S3_MAX_REGION_BYTES 63
 #define S3_DEFAULT_REGION   "us-east-1"
 
-typedef enum { S3_STYLE_AUTO, S3_STYLE_PATH, S3_STYLE_VIRTUAL } S3Style;        /* numbers of DestLearned.style */
+typedef enum {
+    S3_STYLE_AUTO,
+    S3_STYLE_PATH,
+    S3_STYLE_VIRTUAL,           /* so far the numbers of DestLearned.style */
+    S3_STYLE_DOMAIN,            /* the endpoint is a name of the bucket itself */
+} S3Style;
 
 /* Zeroed memory is AWS itself: scheme https, host made from the region. */
 typedef struct {
