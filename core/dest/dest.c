@@ -3,10 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
+extern const DestOps dest_dav;
 extern const DestOps dest_post;
+extern const DestOps dest_qiniu;
 extern const DestOps dest_s3;
+extern const DestOps dest_tus;
 
-static const DestOps *const table[] = { &dest_s3, &dest_post, NULL };
+static const DestOps *const table[] = { &dest_s3, &dest_post, &dest_dav, &dest_tus, &dest_qiniu, NULL };
 
 /* ---- requests and responses ---- */
 
@@ -189,6 +192,11 @@ void upload_set(char **field, const char *value)
     char *copy = g_strdup(value);
     g_free(*field);
     *field = copy;
+}
+
+bool upload_id_is_url(const char *upload_id)
+{
+    return upload_id != NULL && strstr(upload_id, "://") != NULL;
 }
 
 void upload_say(Upload *up, const char *note)
