@@ -164,6 +164,7 @@ static int on_connected(void *ctx, char *peer, char *local, int peer_port, int l
     Flight *f = ctx;
     f->socket = lane_socket_find(f->lane, local_port);
     atomic_store_explicit(&f->job->connected, true, memory_order_relaxed);
+    atomic_store_explicit(&f->job->answering, false, memory_order_relaxed);
     moved(f);
     /* When a reused connection was dead, 7.88 sends the request again on a new one but does not always ask to rewind: it would then
      * wait for ever for an answer to a header without a body. */
@@ -423,11 +424,23 @@ static bool set_large_body(Flight *f)
     return true;
 }
 
+/* curl asks with an empty body first, answers the 401, and rewinds when a nonce has grown old. It keeps the nonce and a copy of the
+ * secrets with the handle, which therefore serves no other request (flight_end). */
+static void set_digest(Flight *f)
+{
+    const Request *rq = f->job->rq;
+    SET(f->easy, CURLOPT_HTTPAUTH, CURLAUTH_DIGEST);
+    SET(f->easy, CURLOPT_USERNAME, rq->user);
+    SET(f->easy, CURLOPT_PASSWORD, rq->password != NULL ? rq->password : "");
+}
+
 bool flight_prepare(Flight *f, TransferJob *job)
 {
     f->job = job;
     f->sampled_us = lane_now_us(f->lane); /* a small request ends before a sample tells anything */
     SET(f->easy, CURLOPT_URL, job->rq->url);
+    if (job->rq->user != NULL)
+        set_digest(f);
     set_kind(f, kind_of(f));
     bool ready = true;
     if (f->kind == KIND_SMALL)

@@ -49,7 +49,8 @@ void      transfer_free(Transfer *t);                       /* cancels what is o
 
 /* Sends rq (taken). Answers are any status, redirects and early refusals included; none is followed or repeated, except that curl
  * sends anew at once when a reused connection was dead. fd serves the file spans by pread and must stay open until the answer was taken
- * or the job cancelled; -1 when the body has no file span. A source that ends early gives FAULT_SOURCE_CHANGED, a read error FAULT_SOURCE_IO. */
+ * or the job cancelled; -1 when the body has no file span. A source that ends early gives FAULT_SOURCE_CHANGED, a read error FAULT_SOURCE_IO.
+ * A request with a user signs in by HTTP Digest (RFC 7616): a first 401 is answered here and is no answer to the caller, a second one is. */
 TransferJob *transfer_start(Transfer *t, Request *rq, int fd, gpointer user);
 void         transfer_cancel(Transfer *t, TransferJob *job);        /* no answer follows; returns when fd is no longer used */
 void         transfer_progress(Transfer *t, const TransferJob *job, TransferProgress *out);

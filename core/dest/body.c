@@ -6,18 +6,23 @@
 /* Children that come many times; all others are fields. */
 static const struct {
     const char *root, *row;
+    bool deep; /* fields of a row are nested: named by their path */
 } row_names[] = {
-    { "ListPartsResult", "Part" },
-    { "ListMultipartUploadsResult", "Upload" },
-    { "ErrorResponse", "Error" }, /* of STS, and of stores that copy it */
+    { "ListPartsResult", "Part", false },
+    { "ListMultipartUploadsResult", "Upload", false },
+    { "ErrorResponse", "Error", false }, /* of STS, and of stores that copy it */
+    { "multistatus", "response", true }, /* of WebDAV */
 };
 
 typedef struct {
     XML_Parser parser;
     Body *body;
     const char *row_name; /* of this root, or NULL */
+    bool deep;            /* its rows are */
     unsigned depth;       /* of the open element; the root has 1 */
     GHashTable *row;      /* the row that is open, owned by body */
+    GString *path;        /* in a deep row: of the open element */
+    GHashTable *times;    /* in a deep row: char* -> how many children of this name it had so far */
     GString *text;        /* of the innermost open element */
     bool is_leaf;         /* no child so far, nor too much text */
     bool refused;
@@ -44,8 +49,40 @@ static void begin_root(Reader *r, const char *name)
 {
     r->body->root = g_strdup(name);
     for (unsigned i = 0; i < G_N_ELEMENTS(row_names); i++)
-        if (g_str_equal(name, row_names[i].root))
+        if (g_str_equal(name, row_names[i].root)) {
             r->row_name = row_names[i].row;
+            r->deep = row_names[i].deep;
+        }
+}
+
+/* False: one row too many. */
+static bool begin_row(Reader *r)
+{
+    if (r->body->rows->len >= BODY_MAX_ROWS)
+        return false;
+    r->row = fields_new();
+    g_ptr_array_add(r->body->rows, r->row);
+    g_hash_table_remove_all(r->times);
+    return true;
+}
+
+static void enter_path(Reader *r, const char *name)
+{
+    if (r->path->len > 0)
+        g_string_append_c(r->path, '/');
+    g_string_append(r->path, name);
+    if (r->depth != 3)
+        return;
+    const guint times = GPOINTER_TO_UINT(g_hash_table_lookup(r->times, name)) + 1;
+    g_hash_table_insert(r->times, g_strdup(name), GUINT_TO_POINTER(times));
+    if (times > 1)
+        g_string_append_printf(r->path, "%u", times);
+}
+
+static void leave_path(Reader *r)
+{
+    const char *slash = strrchr(r->path->str, '/');
+    g_string_truncate(r->path, slash == NULL ? 0 : (gsize)(slash - r->path->str));
 }
 
 static void on_begin(void *ctx, const char *full_name, const char **attributes)
@@ -59,14 +96,12 @@ static void on_begin(void *ctx, const char *full_name, const char **attributes)
     }
     if (r->depth == 1)
         begin_root(r, name);
-    if (r->depth == 2 && g_strcmp0(name, r->row_name) == 0) {
-        if (r->body->rows->len >= BODY_MAX_ROWS) {
-            refuse(r);
-            return;
-        }
-        r->row = fields_new();
-        g_ptr_array_add(r->body->rows, r->row);
+    if (r->depth == 2 && g_strcmp0(name, r->row_name) == 0 && !begin_row(r)) {
+        refuse(r);
+        return;
     }
+    if (r->deep && r->row != NULL && r->depth > 2)
+        enter_path(r, name);
     g_string_truncate(r->text, 0);
     r->is_leaf = true;
 }
@@ -83,17 +118,21 @@ static void on_text(void *ctx, const char *text, int bytes)
 static void on_end(void *ctx, const char *full_name)
 {
     Reader *r = ctx;
+    const bool in_deep_row = r->deep && r->row != NULL && r->depth > 2;
     GHashTable *into = NULL;
     if (r->depth == 2 && r->row == NULL)
         into = r->body->fields;
-    else if (r->depth == 3)
+    else if (r->depth == 3 || in_deep_row)
         into = r->row;
     if (r->depth == 2)
         r->row = NULL;
 
-    const char *name = local_name(full_name);
-    if (into != NULL && r->is_leaf && g_hash_table_size(into) < BODY_MAX_FIELDS && !g_hash_table_contains(into, name))
+    const char *name = in_deep_row ? r->path->str : local_name(full_name);
+    const bool fits = into != NULL && g_hash_table_size(into) < BODY_MAX_FIELDS && strlen(name) <= BODY_MAX_NAME;
+    if (fits && r->is_leaf && !g_hash_table_contains(into, name))
         g_hash_table_insert(into, g_strdup(name), g_strdup(r->text->str));
+    if (in_deep_row)
+        leave_path(r);
     r->depth--;
     r->is_leaf = false;
 }
@@ -106,7 +145,8 @@ static void on_doctype(void *ctx, const char *name, const char *system_id, const
 
 static enum XML_Error read_document(Body *body, const char *text, size_t bytes)
 {
-    Reader r = { .parser = XML_ParserCreate(NULL), .body = body, .text = g_string_new(NULL) };
+    Reader r = { .parser = XML_ParserCreate(NULL), .body = body, .text = g_string_new(NULL), .path = g_string_new(NULL) };
+    r.times = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     XML_SetUserData(r.parser, &r);
     XML_SetElementHandler(r.parser, on_begin, on_end);
     XML_SetCharacterDataHandler(r.parser, on_text);
@@ -119,6 +159,8 @@ static enum XML_Error read_document(Body *body, const char *text, size_t bytes)
     else
         body->state = error == XML_ERROR_NONE ? BODY_WHOLE : BODY_CUT;
     XML_ParserFree(r.parser);
+    g_hash_table_unref(r.times);
+    g_string_free(r.path, TRUE);
     g_string_free(r.text, TRUE);
     return error;
 }

@@ -5,7 +5,9 @@
  * Upload sends it for minutes). A body that was cut, or is damaged somewhere, still gives what came before the damage.
  * Names may come back as they were sent, with bytes that XML does not allow: those are read as U+FFFD.
  * Owned: everything a Body points to. Threads: reentrant. Units: bytes. Expat is spoken to from body.c only.
- * Sources: XML 1.0; S3 API Reference, "Error Responses", ListParts, ListMultipartUploads, CompleteMultipartUpload.
+ * Rows of WebDAV's multistatus are nested: their fields are named by path, and the n-th child of a name gets its number from the second on
+ * ("href", "propstat/status", "propstat2/prop/getetag").
+ * Sources: XML 1.0; S3 API Reference, "Error Responses", ListParts, ListMultipartUploads, CompleteMultipartUpload; RFC 4918, section 14.
  */
 #pragma once
 
@@ -16,6 +18,7 @@
 #define BODY_MAX_BYTES  (4 * 1024 * 1024)
 #define BODY_MAX_DEPTH  32
 #define BODY_MAX_TEXT   8192        /* a longer field is passed over as if it were not there */
+#define BODY_MAX_NAME   512         /* of a field, with the path before it; a field of a longer one is passed over too */
 #define BODY_MAX_FIELDS 64          /* of the root or of one row; more are passed over */
 #define BODY_MAX_ROWS   10000
 
