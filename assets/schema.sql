@@ -1,6 +1,6 @@
 -- The journal of the queue, version 1. Times are wall clock ns; paths, names and keys are bytes.
 -- job.state: 0 queued 1 preparing 2 active 3 completing 4 done 5 failed 6 paused 7 cancelling 8 cancelled
--- upload.state: 0 creating 1 open 2 completing 3 done 4 aborting (gone ones are deleted)
+-- upload.state: 0 creating 1 open 2 completing 3 announcing 4 done 5 aborting (gone ones are deleted)
 
 CREATE TABLE dest(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL, scheme TEXT NOT NULL, endpoint TEXT, bucket TEXT, prefix TEXT, region TEXT,
@@ -25,6 +25,7 @@ CREATE TABLE job(
   mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, dev INTEGER NOT NULL, ino INTEGER NOT NULL,
   name BLOB NOT NULL, path BLOB NOT NULL, key BLOB NOT NULL,
   staged TEXT, recipe TEXT, note TEXT, fault TEXT, cause TEXT,
+  stored_key BLOB,                          -- chosen by the server or an application; NULL = key
   url TEXT, etag TEXT, version TEXT, checksum TEXT, verified INTEGER NOT NULL DEFAULT 0,
   added_ns INTEGER NOT NULL, started_ns INTEGER NOT NULL DEFAULT 0, done_ns INTEGER NOT NULL DEFAULT 0
 ) STRICT;
@@ -37,15 +38,16 @@ CREATE INDEX job_retry ON job(not_before_ns) WHERE state = 0 AND not_before_ns >
 
 CREATE TABLE upload(
   id INTEGER PRIMARY KEY, job INTEGER REFERENCES job(id) ON DELETE SET NULL, dest INTEGER NOT NULL REFERENCES dest(id),
-  key BLOB NOT NULL, upload_id TEXT,        -- NULL: asked for, the answer is unknown
+  key BLOB NOT NULL, upload_id TEXT,        -- NULL: asked for, the answer is unknown. Some protocols have a URL in its place
+  memo TEXT,                                -- what else its destination must know after a restart
   nonce TEXT NOT NULL, part_size INTEGER NOT NULL CHECK(part_size > 0), total INTEGER NOT NULL CHECK(total >= 0),
   size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, dev INTEGER NOT NULL, ino INTEGER NOT NULL,
-  state INTEGER NOT NULL CHECK(state BETWEEN 0 AND 4), created_ns INTEGER NOT NULL
+  state INTEGER NOT NULL CHECK(state BETWEEN 0 AND 5), created_ns INTEGER NOT NULL
 ) STRICT;
 
 CREATE INDEX upload_job ON upload(job);
-CREATE UNIQUE INDEX upload_one ON upload(job) WHERE state < 3;
-CREATE INDEX upload_state ON upload(state) WHERE state <> 3;
+CREATE UNIQUE INDEX upload_one ON upload(job) WHERE state < 4;
+CREATE INDEX upload_state ON upload(state) WHERE state <> 4;
 CREATE INDEX upload_uid ON upload(upload_id);
 
 CREATE TABLE part(

@@ -184,6 +184,9 @@ void    engine_take_prepared(Hoist *e);                         /* results of pr
 void    engine_unpark(Hoist *e);
 void    engine_reap_rows(Hoist *e, GError **error);             /* uploads that the store has as given up */
 void    engine_finish_left_over(Hoist *e);                      /* at start: COMPLETING, CANCELLING and open uploads */
+void    engine_finish(Hoist *e, const StoreJob *rec);           /* one of COMPLETING */
+/* Queued again: QUEUED, or COMPLETING when the object is there and only the application must hear of it. False: the store failed. */
+bool    engine_requeue(Hoist *e, StoreJob *rec, HoistState *now_out, GError **error);
 void    engine_withdraw(Hoist *e, Job *job);                    /* everything that is out is called back */
 void    engine_drop(Hoist *e, Job *job);                        /* withdraws and forgets it: the store knows the rest */
 void    engine_release_staged(Hoist *e, Job *job);              /* its prepared picture is needed no more */
@@ -203,7 +206,9 @@ void    engine_hashed(Hoist *e, JobRequest *rq, PrepTask *task);
 void    engine_leave_slot(Hoist *e, Job *job);
 
 /* engine_reap.c */
-void    engine_reap(Hoist *e, Batch *b, const char *key, const char *upload_id, int64_t opened_s, int64_t row, int64_t job);
+/* u: key, upload_id, nonce, memo, created_ns are read; id is the row, 0 = none of ours. job: CANCELLING until this is over; 0 = none. */
+void    engine_reap(Hoist *e, Batch *b, const StoreUpload *u, int64_t job);
+void    engine_reap_of(Hoist *e, Job *job);                     /* the upload that a job in memory has begun, if any */
 /* Aborts what FIND found and nobody knows; the last one carries row and job. False: there was none. */
 bool    engine_reap_found(Hoist *e, Batch *b, const Upload *up, int64_t row, int64_t job);
 void    engine_reap_due(Hoist *e, int64_t now_us, int64_t *next_us);

@@ -129,7 +129,7 @@ static bool batch_open(Hoist *e, Batch *b, GError **error)
     b->endpoint = NULL;
     const DestCtx ctx = { .ops = b->ops, .conf = b->conf, .priv = b->priv };
     b->endpoint = find_endpoint(e, b->ops->where(&ctx));
-    b->creds = creds_find(e->aws, hoist_settings_get(b->settings, "profile"), creds_env_process, NULL, error);
+    b->creds = creds_of_dest(e->aws, b->settings, b->ops, b->priv, error);
     return b->creds != NULL;
 }
 
@@ -211,10 +211,10 @@ static void requeue_refused(Hoist *e, int64_t id)
 {
     GError *error = NULL;
     StoreJob rec = { 0 };
-    if (store_job_load(e->store, id, &rec, &error) && rec.state == HOIST_FAILED &&
-        store_job_queued(e->store, id, 0, 0, NULL, NULL, &error)) {
+    HoistState now;
+    if (store_job_load(e->store, id, &rec, &error) && rec.state == HOIST_FAILED && engine_requeue(e, &rec, &now, &error)) {
         const uint64_t bytes = job_record_bytes(&rec);
-        engine_count(e, HOIST_FAILED, bytes, HOIST_QUEUED, bytes);
+        engine_count(e, HOIST_FAILED, bytes, now, bytes);
     }
     store_job_clear(&rec);
     if (engine_is_trouble(error))

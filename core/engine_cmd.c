@@ -21,10 +21,9 @@ static bool resume_row(Hoist *e, StoreJob *rec, HoistState *now_out, GError **er
 
 static bool retry_row(Hoist *e, StoreJob *rec, HoistState *now_out, GError **error)
 {
-    *now_out = HOIST_QUEUED;
     const bool lawful =
         rec->state == HOIST_FAILED || rec->state == HOIST_CANCELLED || (rec->state == HOIST_QUEUED && rec->not_before_ns > 0);
-    return lawful && store_job_queued(e->store, rec->id, 0, 0, NULL, NULL, error);
+    return lawful && engine_requeue(e, rec, now_out, error);
 }
 
 /* An open upload is aborted at the server first. */
@@ -35,11 +34,14 @@ static bool cancel_row(Hoist *e, StoreJob *rec, HoistState *now_out, GError **er
     StoreUpload u = { 0 };
     bool found = false, ok = store_upload_of_job(e->store, rec->id, &u, &found, error);
     Batch *b = engine_batch(e, rec->batch);
-    if (ok && found && b != NULL) {
+    if (ok && found && u.state == UPLOAD_ANNOUNCING) { /* the object stays: there is nothing to abort */
+        *now_out = HOIST_CANCELLED;
+        ok = store_upload_state(e->store, u.id, UPLOAD_DONE, error) && store_job_cancelled(e->store, rec->id, error);
+    } else if (ok && found && b != NULL) {
         *now_out = HOIST_CANCELLING;
         ok = store_job_cancelling(e->store, rec->id, error);
         engine_acked(e, rec, 0);
-        engine_reap(e, b, u.key, u.upload_id, u.created_ns / 1000000000, u.id, rec->id);
+        engine_reap(e, b, &u, rec->id);
     } else if (ok) {
         *now_out = HOIST_CANCELLED;
         ok = store_job_cancelled(e->store, rec->id, error);
@@ -57,10 +59,12 @@ static bool forget_row(Hoist *e, StoreJob *rec, HoistState *now_out, GError **er
     StoreUpload u = { 0 };
     bool found = false, ok = store_upload_of_job(e->store, rec->id, &u, &found, error);
     Batch *b = engine_batch(e, rec->batch);
-    if (ok && found && b != NULL) {
+    if (ok && found && u.state == UPLOAD_ANNOUNCING) {
+        ok = store_upload_state(e->store, u.id, UPLOAD_DONE, error);
+    } else if (ok && found && b != NULL) {
         ok = store_job_cancelled(e->store, rec->id, error);
         engine_acked(e, rec, 0);
-        engine_reap(e, b, u.key, u.upload_id, u.created_ns / 1000000000, u.id, 0);
+        engine_reap(e, b, &u, 0);
     }
     store_upload_clear(&u);
     return ok && store_job_forget(e->store, rec->id, error);
@@ -114,8 +118,10 @@ static bool command_row(Hoist *e, HoistCommandKind kind, int64_t id)
     GError *error = NULL;
     StoreJob rec = { 0 };
     HoistState now = HOIST_QUEUED;
-    if (store_job_load(e->store, id, &rec, &error) && row_commands[kind].run(e, &rec, &now, &error)) {
-        engine_count(e, rec.state, job_record_bytes(&rec), now, job_record_bytes(&rec));
+    const bool loaded = store_job_load(e->store, id, &rec, &error);
+    const HoistState before = rec.state;
+    if (loaded && row_commands[kind].run(e, &rec, &now, &error)) {
+        engine_count(e, before, job_record_bytes(&rec), now, job_record_bytes(&rec));
         if (now < HOIST_N_STATES)
             engine_tell_rest(e, &rec, now, HOIST_ROW_STATE);
         e->list_dirty = true;

@@ -97,8 +97,7 @@ static bool skip_existing(Hoist *e, Job *job, const GError *error)
     job->rec.note = g_strdup("skipped: an object with this key is there already");
     engine_tell_skipped(e, job->rec.path, error, true);
     engine_tell_row(e, job, HOIST_ROW_STATE);
-    if (job->upload_row != 0)
-        engine_reap(e, job->batch, job->rec.key, job->upload->upload_id, job->upload->opened_s, job->upload_row, 0);
+    engine_reap_of(e, job);
     engine_acked(e, &job->rec, 0);
     engine_drop(e, job);
     return true;
@@ -491,8 +490,7 @@ void engine_reopen(Hoist *e, Job *job)
 {
     engine_withdraw(e, job);
     engine_release_staged(e, job);
-    if (job->upload_row != 0)
-        engine_reap(e, job->batch, job->rec.key, job->upload->upload_id, job->upload->opened_s, job->upload_row, 0);
+    engine_reap_of(e, job);
     engine_acked(e, &job->rec, 0);
     GError *error = NULL;
     const unsigned tries = job->rec.tries + 1;
@@ -529,23 +527,44 @@ void engine_start_over(Hoist *e, Job *job, GError *error)
 
 /* ------------------------------------------------------------------ what an earlier run left */
 
+void engine_finish(Hoist *e, const StoreJob *rec)
+{
+    Batch *b = engine_batch(e, rec->batch);
+    if (b == NULL)
+        return;
+    Job *job = job_new(rec, b);
+    g_hash_table_insert(e->jobs, &job->rec.id, job);
+    if (b->broken != NULL)
+        engine_fail(e, job, g_error_copy(b->broken));
+    else
+        engine_begin_close(e, job);
+}
+
+bool engine_requeue(Hoist *e, StoreJob *rec, HoistState *now_out, GError **error)
+{
+    StoreUpload u = { 0 };
+    bool found = false;
+    bool ok = store_upload_of_job(e->store, rec->id, &u, &found, error);
+    *now_out = found && u.state == UPLOAD_ANNOUNCING ? HOIST_COMPLETING : HOIST_QUEUED;
+    store_upload_clear(&u);
+    if (!ok || *now_out == HOIST_QUEUED)
+        return ok && store_job_queued(e->store, rec->id, 0, 0, NULL, NULL, error);
+    if (!store_job_completing(e->store, rec->id, error))
+        return false;
+    rec->state = HOIST_COMPLETING;
+    g_clear_pointer(&rec->fault, g_free);
+    g_clear_pointer(&rec->cause, g_free);
+    engine_finish(e, rec);
+    return true;
+}
+
 static void finish_completing(Hoist *e, GError **error)
 {
     g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)store_job_free);
     if (!store_jobs_in(e->store, HOIST_COMPLETING, 0, LEFT_OVER_PAGE, rows, error))
         return;
-    for (guint i = 0; i < rows->len; i++) {
-        const StoreJob *rec = rows->pdata[i];
-        Batch *b = engine_batch(e, rec->batch);
-        if (b == NULL)
-            continue;
-        Job *job = job_new(rec, b);
-        g_hash_table_insert(e->jobs, &job->rec.id, job);
-        if (b->broken != NULL)
-            engine_fail(e, job, g_error_copy(b->broken));
-        else
-            engine_begin_close(e, job);
-    }
+    for (guint i = 0; i < rows->len; i++)
+        engine_finish(e, rows->pdata[i]);
 }
 
 static bool is_reaped(const Hoist *e, int64_t row)
@@ -558,9 +577,8 @@ static bool is_reaped(const Hoist *e, int64_t row)
 
 void engine_reap_rows(Hoist *e, GError **error)
 {
-    enum { ABORTING = 4 };
     g_autoptr(GPtrArray) rows = g_ptr_array_new_with_free_func((GDestroyNotify)store_upload_free);
-    if (!store_uploads_open(e->store, ABORTING, rows, error))
+    if (!store_uploads_open(e->store, UPLOAD_ABORTING, rows, error))
         return;
     for (guint i = 0; i < rows->len; i++) {
         const StoreUpload *u = rows->pdata[i];
@@ -574,7 +592,7 @@ void engine_reap_rows(Hoist *e, GError **error)
             return;
         Batch *b = batch != 0 ? engine_batch(e, batch) : NULL;
         if (b != NULL && b->broken == NULL)
-            engine_reap(e, b, u->key, u->upload_id, u->created_ns / 1000000000, u->id, rec.state == HOIST_CANCELLING ? rec.id : 0);
+            engine_reap(e, b, u, rec.state == HOIST_CANCELLING ? rec.id : 0);
         store_job_clear(&rec);
     }
 }

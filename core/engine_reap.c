@@ -9,24 +9,41 @@ void reap_free(gpointer data)
     g_free(reap);
 }
 
-void engine_reap(Hoist *e, Batch *b, const char *key, const char *upload_id, int64_t opened_s, int64_t row, int64_t job)
+void engine_reap(Hoist *e, Batch *b, const StoreUpload *u, int64_t job)
 {
     GError *error = NULL;
-    if (row != 0 && !store_upload_state(e->store, row, 4, &error))
+    if (u->id != 0 && !store_upload_state(e->store, u->id, UPLOAD_ABORTING, &error))
         engine_store_trouble(e, error);
     Reap *reap = g_new0(Reap, 1);
+    const bool has_id = u->upload_id != NULL;
     reap->to = ANSWER_REAP;
     reap->batch = b;
-    reap->row = row;
+    reap->row = u->id;
     reap->job = job;
-    reap->phase = upload_id == NULL ? PHASE_FIND : PHASE_ABORT;
-    reap->once_more = upload_id != NULL;
-    reap->not_before_us = upload_id != NULL ? 0 : engine_now_us() + ONCE_MORE_US; /* a request that was cut may still be obeyed */
-    reap->upload = upload_new(key, 0, 0);
-    reap->upload->upload_id = g_strdup(upload_id);
-    reap->upload->opened_s = opened_s;
+    reap->phase = has_id ? PHASE_ABORT : PHASE_FIND;
+    reap->once_more = has_id;
+    reap->not_before_us = has_id ? 0 : engine_now_us() + ONCE_MORE_US; /* a request that was cut may still be obeyed */
+    reap->upload = upload_new(u->key, 0, 0);
+    reap->upload->upload_id = g_strdup(u->upload_id);
+    reap->upload->nonce = g_strdup(u->nonce);
+    reap->upload->memo = g_strdup(u->memo);
+    reap->upload->opened_s = u->created_ns / 1000000000;
     g_ptr_array_add(e->reaps, reap);
     e->idle_told = false;
+}
+
+void engine_reap_of(Hoist *e, Job *job)
+{
+    const Upload *up = job->upload;
+    if (job->upload_row == 0)
+        return;
+    const StoreUpload u = { .id = job->upload_row,
+                            .key = up->key,
+                            .upload_id = up->upload_id,
+                            .nonce = up->nonce,
+                            .memo = up->memo,
+                            .created_ns = up->opened_s * 1000000000 };
+    engine_reap(e, job->batch, &u, 0);
 }
 
 static void set_cancelled(Hoist *e, int64_t id, const char *note)
@@ -50,7 +67,7 @@ static void set_cancelled(Hoist *e, int64_t id, const char *note)
 static void reap_over(Hoist *e, Reap *reap, bool gone, const char *note)
 {
     GError *error = NULL;
-    if (gone && reap->row != 0 && !store_upload_state(e->store, reap->row, 5, &error))
+    if (gone && reap->row != 0 && !store_upload_state(e->store, reap->row, UPLOAD_GONE, &error))
         engine_store_trouble(e, error);
     if (reap->job != 0)
         set_cancelled(e, reap->job, note);
@@ -69,7 +86,7 @@ bool engine_reap_found(Hoist *e, Batch *b, const Upload *up, int64_t row, int64_
     engine_store_trouble(e, error);
     for (guint i = 0; i < lost->len; i++) {
         const bool last = i + 1 == lost->len;
-        engine_reap(e, b, up->key, lost->pdata[i], 0, last ? row : 0, last ? job : 0);
+        engine_reap(e, b, &(StoreUpload){ .id = last ? row : 0, .key = up->key, .upload_id = lost->pdata[i] }, last ? job : 0);
     }
     return lost->len > 0;
 }
@@ -127,7 +144,9 @@ static void send_reap(Hoist *e, Reap *reap)
     g_autoptr(GError) error = NULL;
     if (ctx.ops->step[reap->phase].ask == NULL) {
         reap_over(e, reap, true, NULL); /* the protocol knows no such thing */
-    } else if (ctx.ops->step[reap->phase].ask(&ctx, reap->upload, 0, &rq, &error)) {
+    } else if (ctx.ops->step[reap->phase].ask(&ctx, reap->upload, 0, &rq, &error) && rq == NULL) {
+        reap_over(e, reap, true, NULL);
+    } else if (rq != NULL) {
         reap->sending = transfer_start(e->transfer, rq, -1, reap);
     } else {
         reap->tries = REAP_TRIES;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { DEFAULT_PARTS = 4, STUCK_US = 100 * 1000, HEAD_FROM_BYTES = 1024 * 1024 };
@@ -27,6 +28,12 @@ static void part_clear(gpointer data)
     g_free(p->etag);
 }
 
+static WalkBegin begin_of(const StoreUpload *row)
+{
+    static const WalkBegin begins[] = { [UPLOAD_CREATING] = WALK_NEW, [UPLOAD_OPEN] = WALK_RESUME, [UPLOAD_COMPLETING] = WALK_CLOSE };
+    return row->upload_id == NULL ? WALK_FIND : begins[row->state];
+}
+
 /* What an earlier run knew of this upload. */
 static bool recall(Hoist *e, Job *job, const StoreUpload *row, GError **error)
 {
@@ -36,7 +43,8 @@ static bool recall(Hoist *e, Job *job, const StoreUpload *row, GError **error)
     if (!store_parts(e->store, row->id, parts, error))
         return false;
     upload_plan(up, true, row->part_size);
-    up->upload_id = g_strdup(row->upload_id);
+    upload_set(&up->upload_id, row->upload_id);
+    upload_set(&up->memo, row->memo);
     up->opened_s = row->created_ns / 1000000000;
     g_free(up->nonce);
     up->nonce = g_strdup(row->nonce);
@@ -50,9 +58,28 @@ static bool recall(Hoist *e, Job *job, const StoreUpload *row, GError **error)
         part->digest = p->digest.have != 0 ? g_memdup2(&p->digest, sizeof p->digest) : NULL;
     }
     job->upload_row = row->id;
-    job->begin = row->upload_id == NULL ? WALK_FIND : row->state == 2 ? WALK_CLOSE : WALK_RESUME;
+    job->begin = begin_of(row);
     job->resumed = parts->len > 0;
     return true;
+}
+
+/* The object is there; what was learned of it stands in the file's row. */
+static void recall_stored(Job *job, const StoreUpload *row)
+{
+    Upload *up = job->upload;
+    upload_set(&up->memo, row->memo);
+    upload_set(&up->nonce, row->nonce);
+    upload_set(&up->url, job->rec.url);
+    upload_set(&up->stored_key, job->rec.stored_key);
+    upload_set(&up->etag, job->rec.etag);
+    upload_set(&up->version, job->rec.version);
+    upload_set(&up->checksum, job->rec.checksum);
+    up->verified = (Verified)job->rec.verified;
+    up->notify = true;
+    for (unsigned i = 0; i < up->n_parts; i++)
+        up->parts[i].done = true;
+    job->upload_row = row->id;
+    job->begin = WALK_NOTIFY;
 }
 
 static bool resume_or_reap(Hoist *e, Job *job, GError **error)
@@ -62,24 +89,35 @@ static bool resume_or_reap(Hoist *e, Job *job, GError **error)
     if (ok && found) {
         const bool same =
             row.total_bytes == job->upload->size_bytes && source_id_same(&row.src, &job->sent_id) && g_str_equal(row.key, job->rec.key);
-        if (job->upload->multipart && same) {
+        if (row.state == UPLOAD_ANNOUNCING && same) {
+            recall_stored(job, &row);
+        } else if (row.state == UPLOAD_ANNOUNCING) {
+            engine_acked(e, &job->rec, 0);
+            ok = store_upload_state(e->store, row.id, UPLOAD_DONE, error);
+        } else if (job->upload->multipart && same) {
             ok = recall(e, job, &row, error);
         } else {
             engine_acked(e, &job->rec, 0);
-            engine_reap(e, job->batch, row.key, row.upload_id, row.created_ns / 1000000000, row.id, 0);
+            engine_reap(e, job->batch, &row, 0);
         }
     }
     store_upload_clear(&row);
     return ok;
 }
 
+static Upload *new_upload(const Job *job, uint64_t bytes)
+{
+    Upload *up = upload_new(job->rec.key, bytes, job->rec.src.mtime_ns);
+    up->name = g_path_get_basename(job->rec.path);
+    up->content_type = g_strdup(job->content_type);
+    return up;
+}
+
 bool engine_plan(Hoist *e, Job *job, GError **error)
 {
     const Batch *b = job->batch;
     const DestCtx ctx = engine_ctx(b);
-    job->upload = upload_new(job->rec.key, job->sent_id.size_bytes, job->rec.src.mtime_ns);
-    job->upload->name = g_path_get_basename(job->rec.path);
-    job->upload->content_type = g_strdup(job->content_type);
+    job->upload = new_upload(job, job->sent_id.size_bytes);
     job->upload->nonce = new_nonce(e);
     job->begin = WALK_NEW;
     return b->ops->plan(&ctx, job->upload, b->part_size, error) && resume_or_reap(e, job, error);
@@ -161,15 +199,19 @@ void engine_begin_close(Hoist *e, Job *job)
     bool ok = store_upload_of_job(e->store, job->rec.id, &row, &found, &error);
     if (ok && found) {
         job->sent_id = row.src;
-        job->upload = upload_new(job->rec.key, row.total_bytes, job->rec.src.mtime_ns);
-        ok = recall(e, job, &row, &error);
+        job->upload = new_upload(job, row.total_bytes);
+        ok = row.state == UPLOAD_ANNOUNCING || recall(e, job, &row, &error);
+        if (row.state == UPLOAD_ANNOUNCING) {
+            upload_plan(job->upload, false, 0);
+            recall_stored(job, &row);
+        }
     }
     if (!ok) {
         engine_fail(e, job, error);
     } else if (!found) {
         engine_reopen(e, job);
     } else {
-        walk_init(&job->walk, job->batch->ops, job->upload, WALK_CLOSE, 1, 0, job->batch->verify);
+        walk_init(&job->walk, job->batch->ops, job->upload, row.state == UPLOAD_ANNOUNCING ? WALK_NOTIFY : WALK_CLOSE, 1, 0, job->batch->verify);
         g_ptr_array_add(e->active, job);
         engine_pump(e, job);
     }
@@ -178,24 +220,53 @@ void engine_begin_close(Hoist *e, Job *job)
 
 /* ------------------------------------------------------------------ the ends of a walk */
 
+/* Where the object can be fetched: under the person's own base URL, else where the server says, else where it was sent. Signatures stay
+ * out: what a server or an application says is cut at its query. */
+static char *result_url(const Job *job)
+{
+    const DestCtx ctx = engine_ctx(job->batch);
+    const Upload *up = job->upload;
+    const char *key = up->stored_key != NULL ? up->stored_key : up->key;
+    const char *base = dest_conf_option(ctx.conf, "public-url");
+    if (base != NULL) {
+        GString *url = g_string_new(base);
+        if (!g_str_has_suffix(base, "/"))
+            g_string_append_c(url, '/');
+        uri_escape_append(url, key, strlen(key), true);
+        return g_string_free(url, FALSE);
+    }
+    if (up->url != NULL)
+        return g_strndup(up->url, strcspn(up->url, "?#"));
+    return ctx.ops->url(&ctx, key);
+}
+
+/* What is known of the object goes into the file's row. */
+static void take_result(Job *job)
+{
+    StoreJob *rec = &job->rec;
+    Upload *up = job->upload;
+    g_free(rec->url);
+    rec->url = result_url(job);
+    upload_set(&rec->stored_key, up->stored_key);
+    upload_set(&rec->etag, up->etag);
+    upload_set(&rec->version, up->version);
+    upload_set(&rec->checksum, up->checksum);
+    rec->verified = (int)up->verified;
+}
+
 static void finish(Hoist *e, Job *job)
 {
     const Batch *b = job->batch;
-    const DestCtx ctx = engine_ctx(b);
     Upload *up = job->upload;
     StoreJob *rec = &job->rec;
-    rec->url = b->ops->url(&ctx, up->key);
-    rec->etag = g_steal_pointer(&up->etag);
-    rec->version = g_steal_pointer(&up->version);
-    rec->checksum = g_steal_pointer(&up->checksum);
-    rec->verified = (int)up->verified;
+    take_result(job);
     engine_acked(e, rec, 0); /* counts what is not done */
     rec->acked_bytes = up->size_bytes;
     rec->done_ns = engine_now_ns();
     if (up->note != NULL && rec->note == NULL)
         rec->note = g_steal_pointer(&up->note);
     GError *error = NULL;
-    if (!store_job_done(e->store, rec, &error) || (job->upload_row != 0 && !store_upload_state(e->store, job->upload_row, 3, &error)))
+    if (!store_job_done(e->store, rec, &error) || (job->upload_row != 0 && !store_upload_state(e->store, job->upload_row, UPLOAD_DONE, &error)))
         engine_store_trouble(e, error);
     engine_stored(e, job, HOIST_DONE);
     e->moved_bytes += up->size_bytes - MIN(job->acked_bytes, up->size_bytes);
@@ -266,32 +337,80 @@ void engine_hashed(Hoist *e, JobRequest *rq, PrepTask *task)
     engine_pump(e, job);
 }
 
+/* What was read whole, or prepared, long before it was sent may be another file by now. One that is gone is what it was when it was read. */
+static bool source_still_is(const Job *job, GError **error)
+{
+    if (job->fd >= 0 && !source_check(job->fd, &job->sent_id, error))
+        return false;
+    struct stat st;
+    if ((job->fd >= 0 && job->rec.staged == NULL) || stat(job->rec.path, &st) != 0)
+        return true;
+    SourceId now;
+    source_id_of_stat(&now, &st);
+    return source_compare(&now, &job->rec.src, error);
+}
+
+static bool create_row(Hoist *e, Job *job, GError **error)
+{
+    Upload *up = job->upload;
+    const StoreUpload row = { .job = job->rec.id,
+                              .dest = job->batch->dest->row.id,
+                              .key = up->key,
+                              .upload_id = up->upload_id,
+                              .nonce = up->nonce,
+                              .memo = up->memo,
+                              .part_size = MAX(up->part_size, 1),
+                              .total_bytes = up->size_bytes,
+                              .src = job->sent_id,
+                              .created_ns = engine_now_ns() };
+    up->opened_s = row.created_ns / 1000000000; /* by which it is found, should its id be lost */
+    return store_upload_creating(e->store, &row, &job->upload_row, error);
+}
+
+static void enter_completing(Hoist *e, Job *job)
+{
+    engine_stored(e, job, HOIST_COMPLETING);
+    if (job->state != HOIST_COMPLETING)
+        job_enter(job, HOIST_COMPLETING);
+}
+
+static bool announce_close(Hoist *e, Job *job, GError **error)
+{
+    if (job->state == HOIST_COMPLETING)
+        return true;
+    if (!source_still_is(job, error))
+        return false;
+    if (!store_job_completing(e->store, job->rec.id, error) || !store_upload_state(e->store, job->upload_row, UPLOAD_COMPLETING, error))
+        return false;
+    enter_completing(e, job);
+    return true;
+}
+
+/* From here on the object is there, whatever happens: it is never sent again for the application's sake. */
+static bool announce_notify(Hoist *e, Job *job, GError **error)
+{
+    if (job->begin == WALK_NOTIFY)
+        return true;
+    take_result(job);
+    if ((job->upload_row == 0 && !create_row(e, job, error)) || !store_upload_memo(e->store, job->upload_row, job->upload->memo, error) ||
+        !store_upload_state(e->store, job->upload_row, UPLOAD_ANNOUNCING, error) || !store_job_stored(e->store, &job->rec, error))
+        return false;
+    job->begin = WALK_NOTIFY;
+    enter_completing(e, job);
+    return true;
+}
+
 /* Written before the request that it announces; the outbox waits for the commit. */
 static bool announce(Hoist *e, Job *job, Phase phase, GError **error)
 {
-    Upload *up = job->upload;
     if (phase == PHASE_OPEN && job->upload_row == 0) {
-        up->opened_s = engine_now_ns() / 1000000000; /* by which it is found, should its id be lost */
-        const StoreUpload row = { .job = job->rec.id,
-                                  .dest = job->batch->dest->row.id,
-                                  .key = up->key,
-                                  .nonce = up->nonce,
-                                  .part_size = up->part_size,
-                                  .total_bytes = up->size_bytes,
-                                  .src = job->sent_id,
-                                  .created_ns = engine_now_ns() };
-        job->upload->opened_s = row.created_ns / 1000000000;
-        return store_upload_creating(e->store, &row, &job->upload_row, error);
+        if (job->batch->ops->own_ids)
+            upload_set(&job->upload->upload_id, job->upload->nonce);
+        return create_row(e, job, error);
     }
-    if (phase == PHASE_CLOSE && job->state != HOIST_COMPLETING) {
-        if (job->fd >= 0 && !source_check(job->fd, &job->sent_id, error))
-            return false;
-        if (!store_job_completing(e->store, job->rec.id, error) || !store_upload_state(e->store, job->upload_row, 2, error))
-            return false;
-        engine_stored(e, job, HOIST_COMPLETING);
-        job_enter(job, HOIST_COMPLETING);
-    }
-    return true;
+    if (phase == PHASE_CLOSE)
+        return announce_close(e, job, error);
+    return phase != PHASE_NOTIFY || announce_notify(e, job, error);
 }
 
 static void want(Hoist *e, Job *job, const Step *step)
@@ -385,6 +504,9 @@ static void spans_from_content(Request *rq, GBytes *content)
     }
 }
 
+static void through(Hoist *e, Job *job, Phase phase, unsigned part);
+
+/* False: it did not go out, and the walk has moved. */
 static bool send_request(Hoist *e, JobRequest *rq)
 {
     Job *job = rq->job;
@@ -398,6 +520,13 @@ static bool send_request(Hoist *e, JobRequest *rq)
         walk_fail(&job->walk, error);
         return false;
     }
+    if (request == NULL) {
+        const Phase phase = rq->phase;
+        const unsigned part = rq->part;
+        job_request_remove(job, rq);
+        through(e, job, phase, part);
+        return false;
+    }
     spans_from_content(request, job->content);
     rq->sending = transfer_start(e->transfer, request, job->fd, rq);
     return true;
@@ -405,16 +534,17 @@ static bool send_request(Hoist *e, JobRequest *rq)
 
 void engine_send_outbox(Hoist *e)
 {
-    g_autoptr(GPtrArray) failed = g_ptr_array_new();
+    g_autoptr(GPtrArray) moved = g_ptr_array_new();
     for (guint i = 0; i < e->outbox->len; i++) {
         JobRequest *rq = e->outbox->pdata[i];
         Job *job = rq->job;
-        if (!send_request(e, rq) && !g_ptr_array_find(failed, job, NULL))
-            g_ptr_array_add(failed, job);
+        if (!send_request(e, rq) && !g_ptr_array_find(moved, job, NULL))
+            g_ptr_array_add(moved, job);
     }
     g_ptr_array_set_size(e->outbox, 0);
-    for (guint i = 0; i < failed->len; i++)
-        engine_pump(e, failed->pdata[i]);
+    for (guint i = 0; i < moved->len; i++)
+        engine_pump(e, moved->pdata[i]);
+    e->at_once = e->at_once || e->outbox->len > 0;
 }
 
 static void store_part(Hoist *e, Job *job, unsigned n)
@@ -450,10 +580,15 @@ static void after_resume(Hoist *e, Job *job)
         else if (!up->parts[i].done && known)
             drop_part(e, job, i);
     }
-    job->resumed = true;
     job->acked_bytes = upload_done_bytes(up);
+    if (job->resumed_noted)
+        return; /* asked in the middle of this run: no news for a person */
+    job->resumed = job->resumed_noted = true;
     g_free(job->rec.note);
-    job->rec.note = g_strdup_printf("resumed: %u of %u parts were there", there, up->n_parts);
+    if (up->serial && up->n_parts == 1)
+        job->rec.note = g_strdup_printf("resumed: %.0f %% was there", 100.0 * (double)job->acked_bytes / (double)MAX(up->size_bytes, 1));
+    else
+        job->rec.note = g_strdup_printf("resumed: %u of %u parts were there", there, up->n_parts);
 }
 
 /* Uploads of our key that we lost the id of: none of them may stay open. The row stays until they are gone, so that a kill in between
@@ -462,28 +597,66 @@ static void after_find(Hoist *e, Job *job)
 {
     Upload *up = job->upload;
     GError *error = NULL;
-    if (!engine_reap_found(e, job->batch, up, job->upload_row, 0) && !store_upload_state(e->store, job->upload_row, 5, &error))
+    if (!engine_reap_found(e, job->batch, up, job->upload_row, 0) && !store_upload_state(e->store, job->upload_row, UPLOAD_GONE, &error))
         engine_store_trouble(e, error);
     g_clear_pointer(&up->found, g_ptr_array_unref);
     job->upload_row = 0;
 }
 
-static void effects(Hoist *e, Job *job, Phase phase, unsigned part, GError **changed)
+/* What the endpoint is may call for another plan. */
+static void after_look(Hoist *e, Job *job, GError **changed)
 {
+    const Batch *b = job->batch;
+    const DestCtx ctx = engine_ctx(b);
+    if (b->ops->plan(&ctx, job->upload, b->part_size, changed))
+        walk_replanned(&job->walk, b->ops, job->upload, parts_at_once(e, b));
+}
+
+static void after_open(Hoist *e, Job *job)
+{
+    Upload *up = job->upload;
     GError *error = NULL;
-    if (phase == PHASE_OPEN && !store_upload_opened(e->store, job->upload_row, job->upload->upload_id, &error))
+    if (up->upload_id == NULL)
+        upload_set(&up->upload_id, up->nonce); /* the destination opened nothing that has a name */
+    job->resumed_noted = true;
+    if (!store_upload_opened(e->store, job->upload_row, up->upload_id, up->memo, &error))
         engine_store_trouble(e, error);
-    else if (phase == PHASE_RESUME)
-        after_resume(e, job);
-    else if (phase == PHASE_FIND)
-        after_find(e, job);
-    if (phase != PHASE_PART)
-        return;
-    if (job->fd >= 0 && !source_check(job->fd, &job->sent_id, changed))
+}
+
+static void after_part(Hoist *e, Job *job, unsigned part, GError **changed)
+{
+    if (!source_still_is(job, changed))
         return;
     job->upload->parts[part].done = true;
     if (job->upload->multipart)
         store_part(e, job, part);
+}
+
+static void effects(Hoist *e, Job *job, Phase phase, unsigned part, GError **changed)
+{
+    if (phase == PHASE_PART) {
+        after_part(e, job, part, changed);
+        return;
+    }
+    job->upload->step = 0;
+    if (phase == PHASE_LOOK)
+        after_look(e, job, changed);
+    else if (phase == PHASE_OPEN)
+        after_open(e, job);
+    else if (phase == PHASE_RESUME)
+        after_resume(e, job);
+    else if (phase == PHASE_FIND)
+        after_find(e, job);
+}
+
+/* There was nothing to ask. */
+static void through(Hoist *e, Job *job, Phase phase, unsigned part)
+{
+    GError *changed = NULL;
+    effects(e, job, phase, part, &changed);
+    walk_answer(&job->walk, job->upload, phase, part, VERDICT_OK, NULL, -1, 0, engine_now_us());
+    if (changed != NULL)
+        walk_fail(&job->walk, changed);
 }
 
 /* Credentials that ended: read anew once; the same ones again are no help. renewals is that of the request, which may have been signed
@@ -495,15 +668,9 @@ static Verdict renewed(Hoist *e, Job *job, unsigned renewals, Verdict verdict, c
         return verdict;
     if (renewals != b->renewals)
         return VERDICT_AGAIN;
-    g_autofree char *old = g_strdup(b->creds->session_token);
-    g_autofree char *old_key = g_strdup(b->creds->access_key);
     g_autoptr(AwsConfig) fresh = aws_config_load(creds_env_process, NULL, NULL, NULL);
-    g_autoptr(Credentials) creds =
-        fresh == NULL ? NULL : creds_find(fresh, hoist_settings_get(b->settings, "profile"), creds_env_process, NULL, NULL);
-    const bool changed = creds != NULL && (g_strcmp0(creds->session_token, old) != 0 || g_strcmp0(creds->access_key, old_key) != 0);
-    if (old != NULL)
-        digest_wipe(old, strlen(old));
-    if (!changed)
+    g_autoptr(Credentials) creds = fresh == NULL ? NULL : creds_of_dest(fresh, b->settings, b->ops, b->priv, NULL);
+    if (creds == NULL || creds_same(creds, b->creds))
         return verdict;
     credentials_free(b->creds);
     b->creds = g_steal_pointer(&creds);

@@ -129,8 +129,9 @@ void job_measure(Job *job, Transfer *transfer, int64_t now_us)
             continue;
         TransferProgress p;
         transfer_progress(transfer, rq->sending, &p);
-        acked += p.acked_bytes;
-        sent += p.sent_bytes;
+        const uint64_t rest = upload_part_bytes(job->upload, rq->part) - job->upload->parts[rq->part].kept_bytes;
+        acked += MIN(p.acked_bytes, rest); /* a form is longer than its file */
+        sent += MIN(p.sent_bytes, rest);
     }
     job->acked_bytes = MAX(job->acked_bytes, acked);
     job->sent_bytes = MAX(sent, job->acked_bytes);
@@ -186,7 +187,7 @@ HoistRow *job_row(const Job *job, const char *dest_name, Transfer *transfer, int
                       .state = job->state,
                       .path = rec->path,
                       .name = rec->name,
-                      .key = rec->key,
+                      .key = rec->stored_key != NULL ? rec->stored_key : rec->key,
                       .dest = (char *)dest_name,
                       .source_bytes = rec->src.size_bytes,
                       .bytes = job_bytes(job),
@@ -219,7 +220,7 @@ HoistRow *job_row(const Job *job, const char *dest_name, Transfer *transfer, int
     }
     if (job->upload != NULL && job->upload->multipart) {
         live.parts = job->upload->n_parts;
-        live.upload_id = job->upload->upload_id;
+        live.upload_id = upload_id_is_url(job->upload->upload_id) ? NULL : job->upload->upload_id;
         for (unsigned i = 0; i < live.parts; i++)
             live.parts_done += job->upload->parts[i].done;
     }

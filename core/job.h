@@ -49,6 +49,7 @@ struct Job {
     bool      imaging;          /* the pool has it */
     bool      holds_staged;     /* rec.staged is held in the spool */
     bool      resumed;          /* found parts of an earlier run */
+    bool      resumed_noted;    /* the row says so, or there was nothing to resume */
     unsigned  restarts;         /* source changed or upload lost: begun anew this often */
 
     PrepTask *opening;          /* with prep.c */

@@ -84,6 +84,7 @@ typedef struct {
     unsigned   tries;
     int64_t    not_before_ns;
     char      *fault, *cause;
+    char      *stored_key;      /* chosen by server or application; NULL = key */
     char      *url, *etag, *version, *checksum;
     int        verified;
     int64_t    added_ns, started_ns, done_ns;
@@ -93,7 +94,7 @@ void store_job_clear(StoreJob *j);
 typedef enum { STORE_ADDED, STORE_SAME, STORE_REQUEUED, STORE_KEY_TAKEN } StoreAdd;
 /* batch, dest, path, name, key, src are read. SAME: this path is already queued for this destination and unfinished, or done or cancelled in
  * this batch; REQUEUED: it was there failed and is queued again with the new identity, batch and key (with another identity or key its open
- * upload is turned to aborting: look at store_uploads_open(4)); KEY_TAKEN: another path of this batch has the key (the caller chooses
+ * upload is turned to aborting: look at store_uploads_open(UPLOAD_ABORTING)); KEY_TAKEN: another path of this batch has the key (the caller chooses
  * another). *id_out is the row in all cases but KEY_TAKEN. Queue position: the end. [F] through the batch that it belongs to: the turn of a
  * scan chunk. */
 bool store_job_add(Store *st, const StoreJob *j, StoreAdd *result_out, int64_t *id_out, GError **error);
@@ -107,13 +108,14 @@ void store_job_free(StoreJob *j);
 
 /* Each sets the state and what belongs to it; source, prepared and rekey leave the state. PREPARING and ACTIVE live in the engine's memory.
  * queued: FAULT_CONFLICT when a done or cancelled file was queued again in another row meanwhile. paused: QUEUED (PREPARING, ACTIVE) -> PAUSED
- * and back, other states stay. done: acked_bytes must be the bytes sent (invariant I1); the query of url is cut off. forget: others stay. */
+ * and back, other states stay. done: acked_bytes must be the bytes sent (invariant I1); url must hold no secret. forget: others stay. */
 bool store_job_queued(Store *st, int64_t id, unsigned tries, int64_t not_before_ns, const char *fault, const char *cause, GError **error);
 bool store_job_source(Store *st, int64_t id, const SourceId *src, GError **error);       /* starts over with another identity: tries, staged, acked cleared */
 bool store_job_prepared(Store *st, int64_t id, const char *staged, uint64_t staged_bytes, const char *recipe, const char *note, GError **error);
 bool store_job_rekey(Store *st, int64_t id, const char *key, bool *taken_out, GError **error);
 bool store_job_completing(Store *st, int64_t id, GError **error);                        /* [F] */
-bool store_job_done(Store *st, const StoreJob *result, GError **error);                  /* [F] when multipart or staged; id, staged, url, etag, version, checksum, verified, note, acked, started_ns, done_ns are read */
+bool store_job_done(Store *st, const StoreJob *result, GError **error);                  /* [F] when multipart or staged; id, staged, stored_key, url, etag, version, checksum, verified, note, acked, started_ns, done_ns are read */
+bool store_job_stored(Store *st, const StoreJob *result, GError **error);                /* [F] the same facts, but COMPLETING: not announced yet; acked_bytes as the store has them */
 bool store_job_failed(Store *st, int64_t id, unsigned tries, const char *fault, const char *cause, GError **error);
 bool store_job_paused(Store *st, int64_t id, bool paused, GError **error);
 bool store_job_cancelling(Store *st, int64_t id, GError **error);                        /* [F] */
@@ -124,12 +126,16 @@ bool store_ids_in(Store *st, int state /* -1 = all */, int64_t after_id, unsigne
 
 /* ---- uploads and parts */
 
+/* Stored as numbers. ANNOUNCING: the object is there, the application has not heard of it. GONE: the row is deleted. */
+typedef enum { UPLOAD_CREATING, UPLOAD_OPEN, UPLOAD_COMPLETING, UPLOAD_ANNOUNCING, UPLOAD_DONE, UPLOAD_ABORTING, UPLOAD_GONE } UploadState;
+
 typedef struct {
     int64_t  id, job, dest;
     char    *key, *upload_id, *nonce;   /* upload_id NULL: Create was sent, its answer is unknown */
+    char    *memo;                      /* of dest.h's Upload; NULL = nothing */
     uint64_t part_size, total_bytes;
     SourceId src;                       /* identity of what is sent: the spool file for pictures */
-    int      state;                     /* 0 creating 1 open 2 completing 3 done 4 aborting 5 gone */
+    UploadState state;
     int64_t  created_ns;
 } StoreUpload;
 void store_upload_clear(StoreUpload *u);
@@ -143,10 +149,11 @@ typedef struct {
 } StorePart;
 
 bool store_upload_creating(Store *st, const StoreUpload *u, int64_t *id_out, GError **error);            /* [F] */
-bool store_upload_opened(Store *st, int64_t id, const char *upload_id, GError **error);                  /* [F] */
-bool store_upload_state(Store *st, int64_t id, int state, GError **error);                               /* [F] for 2, 4; parts are deleted with 3, the row with 5 */
-bool store_upload_of_job(Store *st, int64_t job, StoreUpload *out, bool *found_out, GError **error);     /* the one with state < 3 */
-bool store_uploads_open(Store *st, int state, GPtrArray *out /* StoreUpload*, jobs may be gone */, GError **error);
+bool store_upload_opened(Store *st, int64_t id, const char *upload_id, const char *memo, GError **error);/* [F] */
+bool store_upload_memo(Store *st, int64_t id, const char *memo, GError **error);
+bool store_upload_state(Store *st, int64_t id, UploadState state, GError **error);                       /* [F] from COMPLETING on; parts are deleted with DONE, the row with GONE */
+bool store_upload_of_job(Store *st, int64_t job, StoreUpload *out, bool *found_out, GError **error);     /* the one before DONE */
+bool store_uploads_open(Store *st, UploadState state, GPtrArray *out /* StoreUpload*, jobs may be gone */, GError **error);
 bool store_upload_known(Store *st, const char *upload_id, bool *known_out, GError **error);              /* any state but gone */
 bool store_part_done(Store *st, int64_t upload, const StorePart *p, GError **error);                     /* also moves job.acked */
 bool store_parts(Store *st, int64_t upload, GArray *out /* StorePart; clear func set by callee */, GError **error);

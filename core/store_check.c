@@ -8,12 +8,12 @@ static const struct {
       "SELECT id FROM job WHERE state=4 AND acked<>coalesce(staged_size,size)" },
     { "I2 an open upload has no id", "SELECT id FROM upload WHERE state IN (1,2) AND coalesce(upload_id,'')=''" },
     { "I3 a part of an upload has not its planned size",
-      "SELECT u.id FROM upload u JOIN part p ON p.upload=u.id WHERE u.state<3 AND p.size<>min(u.part_size,u.total-(p.n-1)*u.part_size)" },
-    { "I4 a file has two open uploads", "SELECT job FROM upload WHERE state<3 AND job IS NOT NULL GROUP BY job HAVING count(*)>1" },
+      "SELECT u.id FROM upload u JOIN part p ON p.upload=u.id WHERE u.state<4 AND p.size<>min(u.part_size,u.total-(p.n-1)*u.part_size)" },
+    { "I4 a file has two open uploads", "SELECT job FROM upload WHERE state<4 AND job IS NOT NULL GROUP BY job HAVING count(*)>1" },
     { "I5 the acknowledged bytes of a file are not those of its parts",
-      "SELECT j.id FROM upload u JOIN job j ON j.id=u.job WHERE u.state<3 AND j.state<>4 AND"
+      "SELECT j.id FROM upload u JOIN job j ON j.id=u.job WHERE u.state<4 AND j.state<>4 AND"
       " j.acked<>(SELECT coalesce(sum(size),0) FROM part WHERE upload=u.id)" },
-    { "I6 an open upload has lost its file", "SELECT id FROM upload WHERE job IS NULL AND state<3 AND NOT EXISTS"
+    { "I6 an open upload has lost its file", "SELECT id FROM upload WHERE job IS NULL AND state<4 AND NOT EXISTS"
                                              "(SELECT 1 FROM event WHERE fault='orphan' AND text LIKE 'upload '||upload.id||' %')" },
     { "I7 an open upload sends another file than the queue names",
       "SELECT j.id FROM upload u JOIN job j ON j.id=u.job WHERE u.state IN (1,2) AND j.staged IS NULL AND"

@@ -370,23 +370,33 @@ bool store_job_cancelled(Store *st, int64_t id, GError **error)
     return state_set(st, id, HOIST_CANCELLED, error);
 }
 
-bool store_job_done(Store *st, const StoreJob *result, GError **error)
+static bool result_set(Store *st, const StoreJob *result, HoistState state, GError **error)
 {
-    st->full = st->full || result->staged != NULL;
-    Arg url = arg_text(result->url);
-    if (result->url != NULL)
-        url.number = (int64_t)strcspn(result->url, "?#");
     const Arg args[] = { arg_int(result->id),
                          arg_int((int64_t)result->acked_bytes),
-                         url,
+                         arg_text(result->url),
                          arg_text(result->etag),
                          arg_text(result->version),
                          arg_text(result->checksum),
                          arg_int(result->verified),
                          arg_cause(result->note),
                          arg_int(result->started_ns),
-                         arg_int(result->done_ns) };
-    return store_write(st, SQL_JOB_DONE, args, G_N_ELEMENTS(args), error);
+                         arg_int(result->done_ns),
+                         arg_bytes(result->stored_key),
+                         arg_int(state) };
+    return store_write(st, SQL_JOB_RESULT, args, G_N_ELEMENTS(args), error);
+}
+
+bool store_job_done(Store *st, const StoreJob *result, GError **error)
+{
+    st->full = st->full || result->staged != NULL;
+    return result_set(st, result, HOIST_DONE, error);
+}
+
+bool store_job_stored(Store *st, const StoreJob *result, GError **error)
+{
+    st->full = true;
+    return result_set(st, result, HOIST_COMPLETING, error);
 }
 
 bool store_job_failed(Store *st, int64_t id, unsigned tries, const char *fault, const char *cause, GError **error)

@@ -56,7 +56,7 @@ typedef enum {
     SQL_JOB_PREPARED,
     SQL_JOB_REKEY,
     SQL_JOB_STATE,
-    SQL_JOB_DONE,
+    SQL_JOB_RESULT,
     SQL_JOB_FAILED,
     SQL_JOB_PAUSE,
     SQL_JOB_RESUME,
@@ -74,6 +74,7 @@ typedef enum {
     SQL_JOBS_BACK,
     SQL_UPLOAD_ADD,
     SQL_UPLOAD_OPENED,
+    SQL_UPLOAD_MEMO,
     SQL_UPLOAD_STATE,
     SQL_UPLOAD_DELETE,
     SQL_UPLOAD_OF_JOB,
@@ -158,8 +159,8 @@ bool row_totals(sqlite3_stmt *row, void *ctx, GError **error);        /* ConnRow
 #define DEST_COLUMNS "id,name,scheme,endpoint,bucket,prefix,region,profile"
 #define JOB_COLUMNS                                                                                                                        \
     "id,batch,dest,pos,state,path,name,key,size,mtime_ns,ctime_ns,dev,ino,staged,staged_size,recipe,note,acked,tries,not_before_ns,"       \
-    "fault,cause,url,etag,version,checksum,verified,added_ns,started_ns,done_ns"
-#define UPLOAD_COLUMNS "id,job,dest,key,upload_id,nonce,part_size,total,size,mtime_ns,ctime_ns,dev,ino,state,created_ns"
+    "fault,cause,url,etag,version,checksum,verified,added_ns,started_ns,done_ns,stored_key"
+#define UPLOAD_COLUMNS "id,job,dest,key,upload_id,nonce,part_size,total,size,mtime_ns,ctime_ns,dev,ino,state,created_ns,memo"
 
 /* ---- opening (store_schema.c) */
 

@@ -48,7 +48,7 @@ bool row_place(sqlite3_stmt *row, void *ctx, GError **error)
 
 void store_job_clear(StoreJob *j)
 {
-    char **const texts[] = { &j->path,  &j->name,  &j->key, &j->staged, &j->recipe,  &j->note,
+    char **const texts[] = { &j->path,  &j->name,  &j->key, &j->staged, &j->recipe,  &j->note, &j->stored_key,
                              &j->fault, &j->cause, &j->url, &j->etag,   &j->version, &j->checksum };
     for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(*texts[i]);
@@ -89,6 +89,7 @@ bool row_append_job(sqlite3_stmt *row, void *ctx, GError **error)
     j->added_ns = sqlite3_column_int64(row, 27);
     j->started_ns = sqlite3_column_int64(row, 28);
     j->done_ns = sqlite3_column_int64(row, 29);
+    j->stored_key = row_text(row, 30);
     g_ptr_array_add(ctx, j);
     return true;
 }
@@ -106,8 +107,9 @@ bool row_append_upload(sqlite3_stmt *row, void *ctx, GError **error)
     u->part_size = (uint64_t)sqlite3_column_int64(row, 6);
     u->total_bytes = (uint64_t)sqlite3_column_int64(row, 7);
     row_source(row, 8, &u->src);
-    u->state = sqlite3_column_int(row, 13);
+    u->state = (UploadState)sqlite3_column_int(row, 13);
     u->created_ns = sqlite3_column_int64(row, 14);
+    u->memo = row_text(row, 15);
     g_ptr_array_add(ctx, u);
     return true;
 }

@@ -126,10 +126,10 @@ static const char *const mend[] = {
     "UPDATE upload SET job=NULL WHERE job NOT IN (SELECT id FROM job)",
     "DELETE FROM part WHERE upload NOT IN (SELECT id FROM upload)",
     "UPDATE job SET acked=0 WHERE state<>4",
-    "UPDATE job SET acked=(SELECT coalesce(sum(p.size),0) FROM upload u JOIN part p ON p.upload=u.id WHERE u.job=job.id AND u.state < 3)"
-    " WHERE state<>4 AND id IN (SELECT job FROM upload WHERE state < 3)",
+    "UPDATE job SET acked=(SELECT coalesce(sum(p.size),0) FROM upload u JOIN part p ON p.upload=u.id WHERE u.job=job.id AND u.state < 4)"
+    " WHERE state<>4 AND id IN (SELECT job FROM upload WHERE state < 4)",
     "INSERT INTO event(ns,job,fault,text) SELECT created_ns,NULL,'orphan','upload '||id||' lost its file' FROM upload"
-    " WHERE job IS NULL AND state<3",
+    " WHERE job IS NULL AND state<4",
     "INSERT INTO meta(k,v) VALUES('clean_exit','0') ON CONFLICT(k) DO NOTHING",
 };
 
@@ -151,7 +151,7 @@ bool store_salvage(Conn *fresh, const char *damaged, unsigned *jobs_out, unsigne
     int64_t jobs = 0, uploads = 0;
     if (conn_exec(fresh, "PRAGMA foreign_keys=OFF; BEGIN IMMEDIATE", &s.failed) && copy_all(&s) &&
         conn_number(fresh, "SELECT count(*) FROM job", &jobs, &s.failed) &&
-        conn_number(fresh, "SELECT count(*) FROM upload WHERE state<3", &uploads, &s.failed) && conn_exec(fresh, "COMMIT", &s.failed)) {
+        conn_number(fresh, "SELECT count(*) FROM upload WHERE state<4", &uploads, &s.failed) && conn_exec(fresh, "COMMIT", &s.failed)) {
         *jobs_out = (unsigned)jobs;
         *uploads_out = (unsigned)uploads;
     }

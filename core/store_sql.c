@@ -70,15 +70,15 @@ static const StoreSqlRow rows[N_SQL] = {
     [SQL_JOB_PREPARED] = { "UPDATE job SET staged=?2,staged_size=?3,recipe=?4,note=?5 WHERE id=?1", "PRIMARY KEY" },
     [SQL_JOB_REKEY] = { "UPDATE OR IGNORE job SET key=?2 WHERE id=?1", "PRIMARY KEY" },
     [SQL_JOB_STATE] = { "UPDATE job SET state=?2,not_before_ns=0 WHERE id=?1", "PRIMARY KEY" },
-    [SQL_JOB_DONE] = { "UPDATE job SET "
-                       "state=4,acked=?2,url=?3,etag=?4,version=?5,checksum=?6,verified=?7,note=?8,started_ns=?9,done_ns=?10,"
+    [SQL_JOB_RESULT] = { "UPDATE job SET "
+                       "state=?12,acked=?2,url=?3,etag=?4,version=?5,checksum=?6,verified=?7,note=?8,started_ns=?9,done_ns=?10,stored_key=?11,"
                        "not_before_ns=0,fault=NULL,cause=NULL WHERE id=?1",
                        "PRIMARY KEY" },
     [SQL_JOB_FAILED] = { "UPDATE job SET state=5,tries=?2,not_before_ns=0,fault=?3,cause=?4 WHERE id=?1", "PRIMARY KEY" },
     [SQL_JOB_PAUSE] = { "UPDATE job SET state=6,not_before_ns=0 WHERE id=?1 AND state IN (0, 1, 2)", "PRIMARY KEY" },
     [SQL_JOB_RESUME] = { "UPDATE job SET state=0 WHERE id=?1 AND state=6", "PRIMARY KEY" },
     [SQL_JOB_FORGET] = { "DELETE FROM job WHERE id=?1 AND (state IN (4, 8) OR state=5 AND NOT EXISTS"
-                         "(SELECT 1 FROM upload WHERE job=?1 AND state<>3))",
+                         "(SELECT 1 FROM upload WHERE job=?1 AND state<>4))",
                          "PRIMARY KEY" },
     [SQL_JOB_POS] = { "UPDATE job SET pos=?2 WHERE id=?1", "PRIMARY KEY" },
     [SQL_JOB_PLACE] = { "SELECT id,pos FROM job WHERE id=?1", "PRIMARY KEY" },
@@ -94,17 +94,18 @@ static const StoreSqlRow rows[N_SQL] = {
     [SQL_JOBS_BACK] = { "UPDATE job SET state=0 WHERE state IN (1, 2)", "job_state" },
 
     [SQL_UPLOAD_ADD] = { "INSERT INTO "
-                         "upload(id,job,dest,key,upload_id,nonce,part_size,total,size,mtime_ns,ctime_ns,dev,ino,state,created_ns)"
-                         " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)",
+                         "upload(id,job,dest,key,upload_id,nonce,part_size,total,size,mtime_ns,ctime_ns,dev,ino,state,created_ns,memo)"
+                         " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)",
                          NULL },
-    [SQL_UPLOAD_OPENED] = { "UPDATE upload SET upload_id=?2,state=1 WHERE id=?1", "PRIMARY KEY" },
+    [SQL_UPLOAD_OPENED] = { "UPDATE upload SET upload_id=?2,memo=?3,state=1 WHERE id=?1", "PRIMARY KEY" },
+    [SQL_UPLOAD_MEMO] = { "UPDATE upload SET memo=?2 WHERE id=?1", "PRIMARY KEY" },
     [SQL_UPLOAD_STATE] = { "UPDATE upload SET state=?2 WHERE id=?1", "PRIMARY KEY" },
     [SQL_UPLOAD_DELETE] = { "DELETE FROM upload WHERE id=?1", "PRIMARY KEY" },
-    [SQL_UPLOAD_OF_JOB] = { "SELECT " UPLOAD_COLUMNS " FROM upload WHERE job=?1 AND state < 3", "upload_one" },
+    [SQL_UPLOAD_OF_JOB] = { "SELECT " UPLOAD_COLUMNS " FROM upload WHERE job=?1 AND state < 4", "upload_one" },
     [SQL_UPLOADS_IN] = { "SELECT " UPLOAD_COLUMNS " FROM upload WHERE state=?1 ORDER BY id", NULL },
     [SQL_UPLOAD_KNOWN] = { "SELECT 1 FROM upload WHERE upload_id=?1 LIMIT 1", "upload_uid" },
-    [SQL_UPLOAD_UNACK] = { "UPDATE job SET acked=0 WHERE state<>4 AND id=(SELECT job FROM upload WHERE id=?1 AND state<3)", "PRIMARY KEY" },
-    [SQL_UPLOAD_OBSOLETE] = { "UPDATE upload SET state=4 WHERE job=?1 AND state < 3", "upload_one" },
+    [SQL_UPLOAD_UNACK] = { "UPDATE job SET acked=0 WHERE state<>4 AND id=(SELECT job FROM upload WHERE id=?1 AND state<4)", "PRIMARY KEY" },
+    [SQL_UPLOAD_OBSOLETE] = { "UPDATE upload SET state=iif(state=3,4,5) WHERE job=?1 AND state < 4", "upload_one" },
 
     [SQL_PART_ACK] = { "UPDATE job SET acked=acked+?3-coalesce((SELECT size FROM part WHERE upload=?1 AND n=?2),0)"
                        " WHERE id=(SELECT job FROM upload WHERE id=?1)",

@@ -11,7 +11,7 @@ enum { JOIN_WRITES = 100, JOIN_US = 100000, BARRIER_US = G_USEC_PER_SEC };
  * is drawn next shows it. */
 static bool may_join(StoreSql sql)
 {
-    return sql == SQL_JOB_DONE || sql == SQL_JOB_PREPARED || sql == SQL_PART_ACK || sql == SQL_PART_ADD || sql == SQL_EVENT_ADD ||
+    return sql == SQL_JOB_RESULT || sql == SQL_JOB_PREPARED || sql == SQL_PART_ACK || sql == SQL_PART_ADD || sql == SQL_EVENT_ADD ||
            sql == SQL_EVENT_TRIM || sql == SQL_LEARNED_PUT;
 }
 

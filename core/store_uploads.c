@@ -7,6 +7,7 @@ void store_upload_clear(StoreUpload *u)
     g_free(u->key);
     g_free(u->upload_id);
     g_free(u->nonce);
+    g_free(u->memo);
     *u = (StoreUpload){ 0 };
 }
 
@@ -25,7 +26,7 @@ bool store_upload_creating(Store *st, const StoreUpload *u, int64_t *id_out, GEr
                          u->job != 0 ? arg_int(u->job) : none,
                          arg_int(u->dest),
                          arg_bytes(u->key),
-                         none,
+                         arg_text(u->upload_id),
                          arg_text(u->nonce),
                          arg_int((int64_t)u->part_size),
                          arg_int((int64_t)u->total_bytes),
@@ -34,8 +35,9 @@ bool store_upload_creating(Store *st, const StoreUpload *u, int64_t *id_out, GEr
                          arg_int(u->src.ctime_ns),
                          arg_int((int64_t)u->src.dev),
                          arg_int((int64_t)u->src.ino),
-                         arg_int(0),
-                         arg_int(u->created_ns) };
+                         arg_int(UPLOAD_CREATING),
+                         arg_int(u->created_ns),
+                         arg_text(u->memo) };
     if (!store_write_now(st, SQL_UPLOAD_ADD, args, G_N_ELEMENTS(args), NULL, error))
         return false;
     st->full = true;
@@ -43,23 +45,28 @@ bool store_upload_creating(Store *st, const StoreUpload *u, int64_t *id_out, GEr
     return true;
 }
 
-bool store_upload_opened(Store *st, int64_t id, const char *upload_id, GError **error)
+bool store_upload_opened(Store *st, int64_t id, const char *upload_id, const char *memo, GError **error)
 {
-    const Arg args[] = { arg_int(id), arg_text(upload_id) };
+    const Arg args[] = { arg_int(id), arg_text(upload_id), arg_text(memo) };
     st->full = true;
     return store_write(st, SQL_UPLOAD_OPENED, args, G_N_ELEMENTS(args), error);
 }
 
-bool store_upload_state(Store *st, int64_t id, int state, GError **error)
+bool store_upload_memo(Store *st, int64_t id, const char *memo, GError **error)
 {
-    enum { COMPLETING = 2, DONE = 3, ABORTING = 4, GONE = 5 };
+    const Arg args[] = { arg_int(id), arg_text(memo) };
+    return store_write(st, SQL_UPLOAD_MEMO, args, G_N_ELEMENTS(args), error);
+}
+
+bool store_upload_state(Store *st, int64_t id, UploadState state, GError **error)
+{
     const Arg args[] = { arg_int(id), arg_int(state) };
-    st->full = st->full || state >= COMPLETING;
-    if ((state == ABORTING || state == GONE) && !store_write(st, SQL_UPLOAD_UNACK, args, 1, error))
+    st->full = st->full || state >= UPLOAD_COMPLETING;
+    if ((state == UPLOAD_ABORTING || state == UPLOAD_GONE) && !store_write(st, SQL_UPLOAD_UNACK, args, 1, error))
         return false;
-    if (state == GONE)
+    if (state == UPLOAD_GONE)
         return store_write(st, SQL_UPLOAD_DELETE, args, 1, error);
-    if (state == DONE && !store_write(st, SQL_PARTS_DELETE, args, 1, error))
+    if (state == UPLOAD_DONE && !store_write(st, SQL_PARTS_DELETE, args, 1, error))
         return false;
     return store_write(st, SQL_UPLOAD_STATE, args, G_N_ELEMENTS(args), error);
 }
@@ -79,7 +86,7 @@ bool store_upload_of_job(Store *st, int64_t job, StoreUpload *out, bool *found_o
     return true;
 }
 
-bool store_uploads_open(Store *st, int state, GPtrArray *out, GError **error)
+bool store_uploads_open(Store *st, UploadState state, GPtrArray *out, GError **error)
 {
     const Arg args[] = { arg_int(state) };
     return conn_each(&st->conn, SQL_UPLOADS_IN, args, 1, row_append_upload, out, error);

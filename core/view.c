@@ -1,6 +1,7 @@
 #include "hoist.h"
 
 #include "fault.h"
+#include "dest/dest.h"
 #include "store.h"
 
 enum { MAX_TRIES = 3 };
@@ -66,7 +67,7 @@ static HoistRow *row_of_job(HoistView *v, StoreJob *j, int64_t now_ns)
                        .state = j->state,
                        .path = g_steal_pointer(&j->path),
                        .name = g_steal_pointer(&j->name),
-                       .key = g_steal_pointer(&j->key),
+                       .key = j->stored_key != NULL ? g_steal_pointer(&j->stored_key) : g_steal_pointer(&j->key),
                        .dest = g_strdup(dest_name(v, j->dest)),
                        .source_bytes = j->src.size_bytes,
                        .bytes = j->staged != NULL ? j->staged_bytes : j->src.size_bytes,
@@ -127,7 +128,7 @@ HoistRow *hoist_view_row(HoistView *v, int64_t id, GError **error)
     if (upload.part_size > 0) {
         row->parts = (unsigned)((upload.total_bytes + upload.part_size - 1) / upload.part_size);
         row->parts_done = parts_done;
-        row->upload_id = g_steal_pointer(&upload.upload_id);
+        row->upload_id = upload_id_is_url(upload.upload_id) ? NULL : g_steal_pointer(&upload.upload_id);
     }
     store_job_clear(&job);
     store_upload_clear(&upload);

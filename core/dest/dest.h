@@ -4,7 +4,8 @@
  * clock, thread or random work: the context brings the time to sign with, the credentials and what was learned about the endpoint.
  * The engine walks the phases (upload.c), the transfer module sends (transfer.c).
  *
- *      LOOK                     where the person wants no object replaced: is the key taken? FAULT_EXISTS. Before anything is sent
+ *      LOOK                     where the person wants no object replaced: is the key taken? FAULT_EXISTS. Or what the endpoint can: plan is
+ *                               called once more after it. Before anything is sent
  *      FIND -> ABORT            an upload whose id was lost: list, abort what is ours
  *      RESUME                   an upload id is known from an earlier run: which parts does the server have?
  *      OPEN -> PART* -> CLOSE   multipart; PART alone when plan says one whole request (n_parts == 1, not multipart)
@@ -161,6 +162,7 @@ void     upload_plan(Upload *up, bool multipart, uint64_t part_size);           
 uint64_t upload_part_offset(const Upload *up, unsigned part);                      /* parts are numbered from 0 here */
 uint64_t upload_part_bytes(const Upload *up, unsigned part);
 uint64_t upload_done_bytes(const Upload *up);                                      /* of parts that are done, and what was kept of others */
+bool     upload_id_is_url(const char *upload_id);                                   /* then it is a secret; NULL is none */
 void     upload_say(Upload *up, const char *note);                                 /* replaces the note */
 void     upload_set(char **field, const char *value);                              /* frees what was there; value NULL is fine */
 /* Digest of the whole object from its parts: copy (one part) or CRC combination. False when a part lacks it or the kind has none. */
@@ -255,6 +257,7 @@ struct DestOps {
     const HoistOpt     *opts;           /* those that only it knows; ends with {0}; NULL = none */
     const DestSecret   *secrets;        /* ends with {0}; NULL = none. They come in ctx->creds->secrets */
     bool                aws;            /* signs with the key pair that the AWS tools would use */
+    bool                own_ids;        /* uploads are named by their nonce before anything is asked: upload_id is it from OPEN on */
     void        *(*open)(const DestConf *conf, GError **error);         /* checks and pre-computes; FAULT_USAGE or FAULT_CONFIG */
     void         (*close)(void *priv);
     /* Names of further secrets that this configuration needs (a description names them); NULL-terminated, borrowed from priv. May be NULL. */

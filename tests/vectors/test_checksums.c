@@ -44,6 +44,15 @@ static void check_base64(const VectorCase *vc, DigestKind kind, const DigestSet 
     vectors_str_equal(vc, digest_name(kind), base64, expected);
 }
 
+static void check_decimal(const VectorCase *vc, DigestKind kind, const DigestSet *set, const char *expected)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < digest_bytes(kind); i++)
+        number = number << 8 | set->value[kind][i];
+    g_autofree char *decimal = g_strdup_printf("%" G_GUINT64_FORMAT, number);
+    vectors_str_equal(vc, digest_name(kind), decimal, expected);
+}
+
 /* Kind of a member of "expect"; a name nobody knows is a failure. */
 static bool expected_kind(const VectorCase *vc, const char *name, DigestKind *kind_out)
 {
@@ -73,7 +82,10 @@ static void run_plain(const VectorCase *vc)
         JsonObject *values = json_node_get_object(node);
         check_hex(vc, kind, &whole, vectors_str(values, "hex"));
         check_hex(vc, kind, &pieces, vectors_str(values, "hex"));
-        check_base64(vc, kind, &whole, vectors_str(values, "b64"));
+        if (json_object_has_member(values, "b64"))
+            check_base64(vc, kind, &whole, vectors_str(values, "b64"));
+        if (json_object_has_member(values, "decimal"))
+            check_decimal(vc, kind, &whole, vectors_str(values, "decimal"));
     }
 }
 
@@ -101,7 +113,8 @@ static void run_combine(const VectorCase *vc)
         DigestSet both = set_a;
         digest_crc_combine(kind, both.value[kind], set_b.value[kind], g_bytes_get_size(b));
         check_hex(vc, kind, &both, vectors_str(values, "combined"));
-        check_base64(vc, kind, &both, vectors_str(values, "combined_b64"));
+        if (json_object_has_member(values, "combined_b64"))
+            check_base64(vc, kind, &both, vectors_str(values, "combined_b64"));
     }
 }
 

@@ -39,16 +39,16 @@ static void test_full_turns_are_flushed_and_others_are_not(void)
             ok = store_upload_creating(q.st, &u, &up, NULL);
             break;
         case 1:
-            ok = store_upload_opened(q.st, up, "u", NULL);
+            ok = store_upload_opened(q.st, up, "u", NULL, NULL);
             break;
         case 2:
-            ok = store_upload_state(q.st, up, 2, NULL);
+            ok = store_upload_state(q.st, up, UPLOAD_COMPLETING, NULL);
             break;
         case 3:
-            ok = store_upload_state(q.st, up, 4, NULL);
+            ok = store_upload_state(q.st, up, UPLOAD_ABORTING, NULL);
             break;
         case 4:
-            ok = store_upload_state(q.st, up, 5, NULL);
+            ok = store_upload_state(q.st, up, UPLOAD_GONE, NULL);
             break;
         case 5:
             ok = store_job_completing(q.st, id, NULL);
@@ -94,7 +94,7 @@ static bool run_with_fault(int n, int result, bool lasting)
     for (unsigned step = 0; step < 6; step++) {
         switch (step) {
         case 0:
-            g_assert_true(store_upload_opened(q.st, up, "u", NULL));
+            g_assert_true(store_upload_opened(q.st, up, "u", NULL, NULL));
             break;
         case 1:
             g_assert_true(store_part_done(q.st, up, &(StorePart){ .number = 1, .bytes = 400 }, NULL));
@@ -106,10 +106,10 @@ static bool run_with_fault(int n, int result, bool lasting)
             g_assert_true(store_part_done(q.st, up, &(StorePart){ .number = 3, .bytes = 200 }, NULL));
             break;
         case 4:
-            g_assert_true(store_job_completing(q.st, a, NULL) && store_upload_state(q.st, up, 2, NULL));
+            g_assert_true(store_job_completing(q.st, a, NULL) && store_upload_state(q.st, up, UPLOAD_COMPLETING, NULL));
             break;
         default:
-            g_assert_true(store_job_failed(q.st, b, 1, "stalled", "x", NULL) && store_upload_state(q.st, up, 3, NULL));
+            g_assert_true(store_job_failed(q.st, b, 1, "stalled", "x", NULL) && store_upload_state(q.st, up, UPLOAD_DONE, NULL));
             break;
         }
         if (store_turn_commit(q.st, &error))
@@ -157,7 +157,7 @@ static void test_nothing_is_lost_at_any_failing_allocation(void)
         const int64_t a = queue_add(&q, 0), up = queue_upload(&q, a, 0, 400);
         g_assert_true(store_commit(q.st, NULL));
         memory.countdown = n;
-        g_assert_true(store_upload_opened(q.st, up, "u", NULL));
+        g_assert_true(store_upload_opened(q.st, up, "u", NULL, NULL));
         g_assert_true(store_part_done(q.st, up, &(StorePart){ .number = 1, .bytes = 400 }, NULL));
         g_autoptr(GError) error = NULL;
         if (!store_barrier(q.st, &error))
@@ -491,7 +491,7 @@ static char *damaged_queue_image(gsize *n_out)
             continue;
         const int64_t up = queue_upload(&q, id, i, 500);
         g_autofree char *name = g_strdup_printf("up-%u", i);
-        g_assert_true(store_upload_opened(q.st, up, name, NULL));
+        g_assert_true(store_upload_opened(q.st, up, name, NULL, NULL));
         g_assert_true(store_part_done(q.st, up, &(StorePart){ .number = 1, .bytes = 500 }, NULL));
     }
     g_autofree char *path = g_build_filename(q.dir, "queue.db", NULL);
@@ -602,8 +602,8 @@ static void child_writes(const char *dir, int out)
     q.st = store_open(dir, NULL, NULL);
     for (unsigned i = 0; q.st != NULL; i++) {
         const int64_t id = queue_add(&q, i), up = queue_upload(&q, id, i, 5000 + i);
-        bool ok = store_commit(q.st, NULL) && store_upload_opened(q.st, up, "u", NULL) && store_commit(q.st, NULL);
-        ok = ok && store_part_done(q.st, up, &(StorePart){ .number = 1, .bytes = 1000 + i }, NULL) && store_upload_state(q.st, up, 3, NULL);
+        bool ok = store_commit(q.st, NULL) && store_upload_opened(q.st, up, "u", NULL, NULL) && store_commit(q.st, NULL);
+        ok = ok && store_part_done(q.st, up, &(StorePart){ .number = 1, .bytes = 1000 + i }, NULL) && store_upload_state(q.st, up, UPLOAD_DONE, NULL);
         queue_done(&q, id);
         if (!ok || !store_commit(q.st, NULL) || write(out, "x", 1) != 1)
             break;

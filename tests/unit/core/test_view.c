@@ -84,7 +84,7 @@ static void test_view_of_a_file_and_sums(void)
     Queue q;
     queue_make(&q);
     const int64_t a = queue_add(&q, 0), b = queue_add(&q, 1), up = queue_upload(&q, a, 0, 400);
-    g_assert_true(store_upload_opened(q.st, up, "up-1", NULL));
+    g_assert_true(store_upload_opened(q.st, up, "up-1", NULL, NULL));
     g_assert_true(store_part_done(q.st, up, &(StorePart){ .number = 1, .bytes = 400 }, NULL));
     g_assert_true(store_job_prepared(q.st, b, "s", 10, "webp", NULL, NULL));
     queue_done(&q, b);
@@ -134,7 +134,7 @@ static void test_rows_say_what_the_store_knows(void)
     Queue q;
     queue_make(&q);
     const int64_t sending = queue_add(&q, 0), waiting = queue_add(&q, 1), done = queue_add(&q, 2), up = queue_upload(&q, sending, 0, 400);
-    g_assert_true(store_upload_opened(q.st, up, "up-1", NULL));
+    g_assert_true(store_upload_opened(q.st, up, "up-1", NULL, NULL));
     g_assert_true(store_part_done(q.st, up, &(StorePart){ .number = 3, .bytes = 200 }, NULL));
     g_assert_true(store_job_queued(q.st, waiting, 1, store_now_ns() + 60 * (int64_t)1000000000, "stalled", "no answer", NULL));
     g_assert_true(store_job_prepared(q.st, done, "spool", 10, "webp q80", NULL, NULL));
