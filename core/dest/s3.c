@@ -301,6 +301,7 @@ const DestOps dest_s3 = {
     .plan = s3_plan,
     .url = s3_object_url,
     .where = s3_where,
+    .share = s3_share,
     .step = {
         [PHASE_LOOK] = { s3_ask_look, s3_read_look },
         [PHASE_FIND] = { s3_ask_find, s3_read_find },
@@ -310,5 +311,6 @@ const DestOps dest_s3 = {
         [PHASE_CLOSE] = { ask_close, read_close },
         [PHASE_VERIFY] = { s3_ask_verify, s3_read_verify },
         [PHASE_ABORT] = { ask_abort, read_abort },
+        [PHASE_REMOVE] = { s3_ask_remove, s3_read_remove },
     },
 };

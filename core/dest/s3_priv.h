@@ -88,3 +88,9 @@ bool    s3_ask_find(const DestCtx *ctx, const Upload *up, unsigned part, Request
 Verdict s3_read_find(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error);
 bool    s3_ask_resume(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error);
 Verdict s3_read_resume(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error);
+
+/* ---- s3_share.c */
+
+char   *s3_share(const DestCtx *ctx, const char *key, unsigned seconds, GError **error);
+bool    s3_ask_remove(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error);
+Verdict s3_read_remove(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error);
