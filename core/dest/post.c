@@ -1,11 +1,10 @@
 /* S3 by POST policy: one form per object, signed with our own key pair; where a gateway or a policy allows no PUT. The rest is s3.c's.
  *
  * Sources: S3 API Reference, "POST Object", "Browser-Based Uploads Using POST (AWS Signature Version 4)", "POST Policy". */
-#include <json-glib/json-glib.h>
 #include <string.h>
 
 #include "form.h"
-#include "json.h"
+#include "policy.h"
 #include "s3_priv.h"
 #include "skew.h"
 
@@ -65,55 +64,22 @@ static unsigned post_digests(const DestCtx *ctx, const Upload *up)
 
 /* ---- the form */
 
-/* A form, and the conditions of the policy that must cover each of its fields. */
-typedef struct {
-    Form *form;
-    JsonBuilder *policy;
-} Writer;
-
-static void write_condition(Writer *w, const char *name, const char *value)
-{
-    json_builder_begin_object(w->policy);
-    json_builder_set_member_name(w->policy, name);
-    json_builder_add_string_value(w->policy, value);
-    json_builder_end_object(w->policy);
-}
-
-static void write_field(Writer *w, const char *name, const char *value)
-{
-    form_field(w->form, name, value);
-    write_condition(w, name, value);
-}
-
-static void write_prefix(Writer *w, const char *field, const char *prefix)
-{
-    json_builder_begin_array(w->policy);
-    json_builder_add_string_value(w->policy, "starts-with");
-    json_builder_add_string_value(w->policy, field);
-    json_builder_add_string_value(w->policy, prefix);
-    json_builder_end_array(w->policy);
-}
-
 /* The file's own size unless the person names a limit: a store then refuses a body that was cut or has grown. */
-static void write_range(Writer *w, const DestCtx *ctx, const Upload *up)
+static void write_range(Policy *policy, const DestCtx *ctx, const Upload *up)
 {
     const bool limited = dest_conf_option(ctx->conf, "post-max-size") != NULL;
-    json_builder_begin_array(w->policy);
-    json_builder_add_string_value(w->policy, "content-length-range");
-    json_builder_add_int_value(w->policy, limited ? 0 : (gint64)up->size_bytes);
-    json_builder_add_int_value(w->policy, limited ? (gint64)largest(ctx) : (gint64)up->size_bytes);
-    json_builder_end_array(w->policy);
+    policy_range(policy, limited ? 0 : up->size_bytes, limited ? largest(ctx) : up->size_bytes);
 }
 
 /* What would be headers of a PUT are fields here, with one name that differs. */
-static void write_headers(Writer *w, const DestCtx *ctx, const Upload *up)
+static void write_headers(Policy *policy, const DestCtx *ctx, const Upload *up)
 {
     g_autoptr(Request) put = request_new("PUT");
     s3_object_headers(ctx, up, put);
     for (unsigned i = 0; i < put->headers->len; i++) {
         const char *line = put->headers->pdata[i], *colon = strchr(line, ':');
         g_autofree char *name = g_strndup(line, (gsize)(colon - line));
-        write_field(w, g_str_equal(name, "x-amz-acl") ? "acl" : name, colon + strlen(": "));
+        policy_field(policy, g_str_equal(name, "x-amz-acl") ? "acl" : name, colon + strlen(": "));
     }
 }
 
@@ -127,30 +93,27 @@ static char *expiration(const DestCtx *ctx, const Upload *up, int64_t now_s)
     return g_date_time_format(end, "%Y-%m-%dT%H:%M:%SZ");
 }
 
-static void write_signing_fields(Writer *w, const DestCtx *ctx, const Sigv4Scope *scope)
+static void write_signing_fields(Policy *policy, const DestCtx *ctx, const Sigv4Scope *scope)
 {
     g_autofree char *credential = g_strconcat(ctx->creds->access_key, "/", scope->text, NULL);
-    write_field(w, "x-amz-algorithm", "AWS4-HMAC-SHA256");
-    write_field(w, "x-amz-credential", credential);
-    write_field(w, "x-amz-date", scope->timestamp);
+    policy_field(policy, "x-amz-algorithm", "AWS4-HMAC-SHA256");
+    policy_field(policy, "x-amz-credential", credential);
+    policy_field(policy, "x-amz-date", scope->timestamp);
     if (ctx->creds->session_token != NULL)
-        write_field(w, "x-amz-security-token", ctx->creds->session_token);
+        policy_field(policy, "x-amz-security-token", ctx->creds->session_token);
 }
 
 /* The base64 text of the policy is what is signed. */
-static void sign(Writer *w, const DestCtx *ctx, const Sigv4Scope *scope)
+static void sign(Policy *policy, const DestCtx *ctx, Form *form, const Sigv4Scope *scope)
 {
-    g_autoptr(JsonNode) root = json_builder_get_root(w->policy);
-    g_autofree char *text = json_print(root);
-    g_autofree char *base64 = g_base64_encode((const guchar *)text, strlen(text));
+    g_autofree char *base64 = policy_end(policy);
     char signature[65];
     sigv4_signature(sigv4_key(&s3_of(ctx)->key, ctx->creds->secret_key, scope, s3_region(ctx), "s3"), base64, signature);
-    form_field(w->form, "policy", base64);
-    form_field(w->form, "x-amz-signature", signature);
-    digest_wipe(text, strlen(text));
+    form_field(form, "policy", base64);
+    form_field(form, "x-amz-signature", signature);
 }
 
-static void write_form(Writer *w, const DestCtx *ctx, const Upload *up)
+static void write_form(Form *form, const DestCtx *ctx, const Upload *up)
 {
     const int64_t now_s = ctx->now_s + ctx->learned->clock_offset_s;
     const char *status = dest_conf_option(ctx->conf, "success-status");
@@ -158,26 +121,20 @@ static void write_form(Writer *w, const DestCtx *ctx, const Upload *up)
     g_auto(Sigv4Scope) scope = { 0 };
     sigv4_scope_init(&scope, s3_region(ctx), "s3", now_s);
 
-    json_builder_begin_object(w->policy);
-    json_builder_set_member_name(w->policy, "expiration");
-    json_builder_add_string_value(w->policy, end);
-    json_builder_set_member_name(w->policy, "conditions");
-    json_builder_begin_array(w->policy);
-    write_condition(w, "bucket", s3_of(ctx)->bucket);
-    form_field(w->form, "key", up->key);
+    g_autoptr(Policy) policy = policy_new(form, end);
+    policy_condition(policy, "bucket", s3_of(ctx)->bucket);
+    form_field(form, "key", up->key);
     if (g_strcmp0(dest_conf_option(ctx->conf, "post-key"), "prefix") == 0)
-        write_prefix(w, "$key", ctx->conf->prefix);
+        policy_prefix(policy, "$key", ctx->conf->prefix);
     else
-        write_condition(w, "key", up->key);
-    write_range(w, ctx, up);
-    write_field(w, "success_action_status", status == NULL ? "201" : status);
-    write_headers(w, ctx, up);
-    if (ctx->creds != NULL)
-        write_signing_fields(w, ctx, &scope);
-    json_builder_end_array(w->policy);
-    json_builder_end_object(w->policy);
-    if (ctx->creds != NULL) /* a bucket that anybody may write to wants none */
-        sign(w, ctx, &scope);
+        policy_condition(policy, "key", up->key);
+    write_range(policy, ctx, up);
+    policy_field(policy, "success_action_status", status == NULL ? "201" : status);
+    write_headers(policy, ctx, up);
+    if (ctx->creds == NULL)
+        return; /* a bucket that anybody may write to wants no policy */
+    write_signing_fields(policy, ctx, &scope);
+    sign(policy, ctx, form, &scope);
 }
 
 /* Stores put the file's name in place of "${filename}" wherever it stands; with this name that changes nothing. */
@@ -192,9 +149,7 @@ static bool ask_post(const DestCtx *ctx, const Upload *up, unsigned part, Reques
 {
     (void)part, (void)error;
     g_autoptr(Form) form = form_new(up->nonce);
-    g_autoptr(JsonBuilder) policy = json_builder_new();
-    Writer w = { form, policy };
-    write_form(&w, ctx, up);
+    write_form(form, ctx, up);
     Request *rq = s3_request(ctx, "POST", NULL, NULL);
     form_file(form, rq, "file", harmless_name(up), up->content_type, 0, up->size_bytes);
     rq->slow_answer = true; /* stores put the form aside before they look at it */
