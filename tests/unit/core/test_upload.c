@@ -15,6 +15,7 @@ static const DestOps parallel = {
               [PHASE_PART] = { no_ask, NULL },
               [PHASE_CLOSE] = { no_ask, NULL },
               [PHASE_VERIFY] = { no_ask, NULL },
+              [PHASE_NOTIFY] = { no_ask, NULL },
               [PHASE_ABORT] = { no_ask, NULL } },
 };
 
@@ -356,6 +357,90 @@ static void test_a_changed_source_restarts_and_an_unreadable_one_fails(void)
     end(&f);
 }
 
+/* ---- applications: a grant before the part, a word after the object */
+
+static Fixture begin_announcing(unsigned parts, WalkBegin how)
+{
+    Fixture f = { .up = upload_new("key", parts * 10, 0), .now_us = 1000 };
+    upload_plan(f.up, parts > 1, 10);
+    f.up->notify = true;
+    f.up->verified = VERIFIED_ETAG;
+    walk_init(&f.walk, &parallel, f.up, how, 2, 0, true);
+    return f;
+}
+
+static void test_a_part_of_several_requests(void)
+{
+    Fixture f = begin_announcing(2, WALK_NEW);
+    answer(&f, PHASE_OPEN, 0, VERDICT_OK, FAULT_NONE);
+    expect_ask(&f, PHASE_PART, 0);
+    expect_ask(&f, PHASE_PART, 1);
+    answer(&f, PHASE_PART, 0, VERDICT_MORE, FAULT_NONE); /* it has its URL now */
+    expect_ask(&f, PHASE_PART, 0);
+    answer(&f, PHASE_PART, 0, VERDICT_OK, FAULT_NONE);
+    answer(&f, PHASE_PART, 1, VERDICT_MORE, FAULT_NONE);
+    expect_ask(&f, PHASE_PART, 1);
+    answer(&f, PHASE_PART, 1, VERDICT_OK, FAULT_NONE);
+    expect_ask(&f, PHASE_CLOSE, 0);
+    end(&f);
+}
+
+static void test_the_object_is_announced(void)
+{
+    Fixture f = begin_announcing(2, WALK_CLOSE);
+    expect_ask(&f, PHASE_CLOSE, 0);
+    answer(&f, PHASE_CLOSE, 0, VERDICT_OK, FAULT_NONE);
+    expect_ask(&f, PHASE_NOTIFY, 0);
+    answer(&f, PHASE_NOTIFY, 0, VERDICT_MORE, FAULT_NONE);
+    expect_ask(&f, PHASE_NOTIFY, 0);
+    answer(&f, PHASE_NOTIFY, 0, VERDICT_OK, FAULT_NONE);
+    expect(&f, STEP_DONE);
+    end(&f);
+    f = begin_announcing(1, WALK_NEW);
+    f.up->verified = VERIFIED_NOT;
+    expect_ask(&f, PHASE_PART, 0);
+    answer(&f, PHASE_PART, 0, VERDICT_OK, FAULT_NONE);
+    expect_ask(&f, PHASE_VERIFY, 0); /* the application hears of what is proved */
+    answer(&f, PHASE_VERIFY, 0, VERDICT_OK, FAULT_NONE);
+    expect_ask(&f, PHASE_NOTIFY, 0);
+    end(&f);
+}
+
+/* Whatever becomes of the announcement, nothing is sent again for it. */
+static void test_a_failed_announcement_repeats_nothing(void)
+{
+    static const Verdict bad[] = { VERDICT_RESTART, VERDICT_FAIL };
+    for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
+        Fixture f = begin_announcing(3, WALK_NOTIFY);
+        expect_ask(&f, PHASE_NOTIFY, 0);
+        answer(&f, PHASE_NOTIFY, 0, bad[i], FAULT_UPLOAD_GONE);
+        expect(&f, STEP_FAILED);
+        end(&f);
+    }
+    Fixture f = begin_announcing(1, WALK_NOTIFY);
+    for (unsigned i = 0; i < WALK_TRIES; i++) {
+        expect_ask(&f, PHASE_NOTIFY, 0);
+        GError *error = NULL;
+        fault_set(&error, FAULT_CHECKSUM, "a fault that starts an upload anew");
+        walk_broken(&f.walk, PHASE_NOTIFY, 0, error, false, 0.5, f.now_us);
+        f.now_us += 60 * G_USEC_PER_SEC;
+    }
+    expect(&f, STEP_FAILED);
+    end(&f);
+}
+
+static void test_an_upload_without_a_phase(void)
+{
+    Fixture f = { .up = upload_new("key", 10, 0), .now_us = 1000 };
+    upload_plan(f.up, true, 10);
+    f.up->without = PHASE_BIT(PHASE_OPEN) | PHASE_BIT(PHASE_CLOSE) | PHASE_BIT(PHASE_VERIFY);
+    walk_init(&f.walk, &parallel, f.up, WALK_NEW, 2, 0, true);
+    expect_ask(&f, PHASE_PART, 0);
+    answer(&f, PHASE_PART, 0, VERDICT_OK, FAULT_NONE);
+    expect(&f, STEP_DONE);
+    end(&f);
+}
+
 /* ---- one stream, whose offset only the server knows */
 
 static Fixture begin_probing(unsigned parts, unsigned digests)
@@ -472,6 +557,10 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/upload/single-put", test_single_put);
     g_test_add_func("/upload/unproven-object-is-verified", test_unproven_object_is_verified);
+    g_test_add_func("/upload/part-of-several-requests", test_a_part_of_several_requests);
+    g_test_add_func("/upload/announced", test_the_object_is_announced);
+    g_test_add_func("/upload/failed-announcement", test_a_failed_announcement_repeats_nothing);
+    g_test_add_func("/upload/without-a-phase", test_an_upload_without_a_phase);
     g_test_add_func("/upload/parts-in-parallel", test_parts_go_in_parallel_up_to_the_limit);
     g_test_add_func("/upload/hashed-before-sent", test_parts_are_hashed_before_they_are_sent);
     g_test_add_func("/upload/hashed-before-close", test_resumed_parts_are_hashed_before_close);
