@@ -8,6 +8,17 @@ const char *creds_env_process(const char *name, void *ctx)
     return g_getenv(name);
 }
 
+const char *creds_env_first(const char *names)
+{
+    g_auto(GStrv) list = g_strsplit(names == NULL ? "" : names, "|", -1);
+    for (char **name = list; *name != NULL; name++) {
+        const char *value = **name == '\0' ? NULL : g_getenv(*name);
+        if (value != NULL && *value != '\0')
+            return value;
+    }
+    return NULL;
+}
+
 /* What the providers look at. */
 typedef struct {
     const AwsConfig *config;

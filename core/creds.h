@@ -18,6 +18,8 @@ typedef struct AwsConfig AwsConfig;             /* both files, read once */
 /* environ-like lookup, so that tests need not change the process: returns the value or NULL. */
 typedef const char *(*CredsEnv)(const char *name, void *ctx);
 const char *creds_env_process(const char *name, void *ctx);     /* getenv */
+/* First of the variables "A|B" that is set to something; NULL = none, also when names is NULL. Borrowed from the environment. */
+const char *creds_env_first(const char *names);
 
 /* Reads AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE or their defaults. Missing files are empty.
  * warnings_out: char*, "config line 7: ..."; may be NULL. */

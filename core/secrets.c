@@ -29,20 +29,27 @@ static const char *spec_of(char *const *list, const char *name)
     return spec;
 }
 
+/* "A|B" -> "A or B"; NULL is "". */
+static char *spoken(const char *variables)
+{
+    g_auto(GStrv) list = g_strsplit(variables == NULL ? "" : variables, "|", -1);
+    return g_strjoinv(" or ", list);
+}
+
 static void missing(const Look *look, const char *why, GError **error)
 {
     const char *name = look->row->name;
+    g_autofree char *variables = spoken(look->row->env);
     fault_set(error, FAULT_NO_CREDENTIALS,
               "the secret \"%s\" is missing: %s; give it%s%s as %s=env:VARIABLE, %s=file:PATH or %s=command:COMMAND by the option secret",
-              name, why, look->row->env != NULL ? " in " : "", look->row->env != NULL ? look->row->env : "", name, name, name);
+              name, why, look->row->env != NULL ? " in " : "", variables, name, name, name);
 }
 
 /* NULL without error = not set. */
 static char *from_variable(const Look *look, const char *variable, GError **error)
 {
     (void)look, (void)error;
-    const char *value = g_getenv(variable);
-    return value == NULL || *value == '\0' ? NULL : g_strdup(value);
+    return g_strdup(creds_env_first(variable));
 }
 
 static bool read_bounded(int fd, CredsAnswer *into)
@@ -116,7 +123,8 @@ static char *look_up(const Look *look, GError **error)
     const char *why = "there is no variable for it";
     if (look->spec == NULL && look->row->env != NULL) {
         value = from_variable(look, look->row->env, NULL);
-        why = unset = g_strdup_printf("%s is not set", look->row->env);
+        g_autofree char *variables = spoken(look->row->env);
+        why = unset = g_strdup_printf("%s is not set", variables);
     }
     for (unsigned i = 0; look->spec != NULL && i < G_N_ELEMENTS(sources); i++)
         if (g_str_has_prefix(look->spec, sources[i].prefix)) {

@@ -238,7 +238,7 @@ typedef struct {
 /* A secret that a destination needs, and the variable that holds it unless the configuration says otherwise (option "secret"). */
 typedef struct {
     const char *name;           /* "password" */
-    const char *env;            /* "HOIST_DAV_PASSWORD"; NULL = none */
+    const char *env;            /* "HOIST_DAV_PASSWORD", or several: "A|B", the first that is set counts; NULL = none */
     bool        optional;
     const char *help;
 } DestSecret;
@@ -256,6 +256,7 @@ struct DestOps {
     const char *const  *shared;         /* names of options of settings.c that this destination heeds; ends with NULL */
     const HoistOpt     *opts;           /* those that only it knows; ends with {0}; NULL = none */
     const DestSecret   *secrets;        /* ends with {0}; NULL = none. They come in ctx->creds->secrets */
+    const char         *endpoint_env, *region_env;      /* variables that tell them unless the configuration does, "A|B" as well; NULL = none */
     bool                aws;            /* signs with the key pair that the AWS tools would use */
     bool                own_ids;        /* uploads are named by their nonce before anything is asked: upload_id is it from OPEN on */
     void        *(*open)(const DestConf *conf, GError **error);         /* checks and pre-computes; FAULT_USAGE or FAULT_CONFIG */
