@@ -5,6 +5,10 @@
 
 #include "json.h"
 
+#define LIFE_S    3600 /* counted from the request's begin to its end, where a store looks only then */
+#define LEAST_BPS 65536
+#define FILENAME  "${filename}"
+
 struct Policy {
     Form *form;
     JsonBuilder *json;
@@ -73,4 +77,20 @@ char *policy_end(Policy *p)
     char *base64 = g_base64_encode((const guchar *)text, strlen(text));
     digest_wipe(text, strlen(text)); /* it may hold a session token */
     return base64;
+}
+
+char *policy_expiration(const DestCtx *ctx, const Upload *up, const char *format)
+{
+    uint64_t life_s;
+    const char *text = dest_conf_option(ctx->conf, "token-life");
+    if (text == NULL || !hoist_parse_time(text, &life_s))
+        life_s = LIFE_S + up->size_bytes / LEAST_BPS;
+    g_autoptr(GDateTime) end = g_date_time_new_from_unix_utc(ctx->now_s + ctx->learned->clock_offset_s + (int64_t)life_s);
+    return g_date_time_format(end, format);
+}
+
+const char *policy_file_name(const char *key)
+{
+    const char *slash = strrchr(key, '/');
+    return strstr(key, FILENAME) != NULL ? FILENAME : slash == NULL ? key : slash + 1;
 }

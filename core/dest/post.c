@@ -8,10 +8,7 @@
 #include "s3_priv.h"
 #include "skew.h"
 
-#define POST_MAX_BYTES   (UINT64_C(5) << 30)
-#define POLICY_LIFE_S    3600 /* counted from the request's begin to its end, where a store looks only then */
-#define POLICY_LEAST_BPS 65536
-#define FILENAME         "${filename}"
+#define POST_MAX_BYTES (UINT64_C(5) << 30)
 
 static const char *const post_shared[] = { "acl",      "storage-class", "sse",        "header",     "meta", "if-exists",
                                            "checksum", "addressing",    "public-url", "token-life", NULL };
@@ -83,16 +80,6 @@ static void write_headers(Policy *policy, const DestCtx *ctx, const Upload *up)
     }
 }
 
-static char *expiration(const DestCtx *ctx, const Upload *up, int64_t now_s)
-{
-    uint64_t life_s;
-    const char *text = dest_conf_option(ctx->conf, "token-life");
-    if (text == NULL || !hoist_parse_time(text, &life_s))
-        life_s = POLICY_LIFE_S + up->size_bytes / POLICY_LEAST_BPS;
-    g_autoptr(GDateTime) end = g_date_time_new_from_unix_utc(now_s + (int64_t)life_s);
-    return g_date_time_format(end, "%Y-%m-%dT%H:%M:%SZ");
-}
-
 static void write_signing_fields(Policy *policy, const DestCtx *ctx, const Sigv4Scope *scope)
 {
     g_autofree char *credential = g_strconcat(ctx->creds->access_key, "/", scope->text, NULL);
@@ -117,7 +104,7 @@ static void write_form(Form *form, const DestCtx *ctx, const Upload *up)
 {
     const int64_t now_s = ctx->now_s + ctx->learned->clock_offset_s;
     const char *status = dest_conf_option(ctx->conf, "success-status");
-    g_autofree char *end = expiration(ctx, up, now_s);
+    g_autofree char *end = policy_expiration(ctx, up, "%Y-%m-%dT%H:%M:%SZ");
     g_auto(Sigv4Scope) scope = { 0 };
     sigv4_scope_init(&scope, s3_region(ctx), "s3", now_s);
 
@@ -137,21 +124,13 @@ static void write_form(Form *form, const DestCtx *ctx, const Upload *up)
     sign(policy, ctx, form, &scope);
 }
 
-/* Stores put the file's name in place of "${filename}" wherever it stands; with this name that changes nothing. */
-static const char *harmless_name(const Upload *up)
-{
-    const char *slash = strrchr(up->key, '/');
-    const char *name = slash == NULL ? up->key : slash + 1;
-    return strstr(up->key, FILENAME) != NULL ? FILENAME : name;
-}
-
 static bool ask_post(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
 {
     (void)part, (void)error;
     g_autoptr(Form) form = form_new(up->nonce);
     write_form(form, ctx, up);
     Request *rq = s3_request(ctx, "POST", NULL, NULL);
-    form_file(form, rq, "file", harmless_name(up), up->content_type, 0, up->size_bytes);
+    form_file(form, rq, "file", policy_file_name(up->key), up->content_type, 0, up->size_bytes);
     rq->slow_answer = true; /* stores put the form aside before they look at it */
     *rq_out = rq;
     return true;
