@@ -228,6 +228,8 @@ static char *result_url(const Job *job)
     const Upload *up = job->upload;
     const char *key = up->stored_key != NULL ? up->stored_key : up->key;
     const char *base = dest_conf_option(ctx.conf, "public-url");
+    if (base != NULL && ctx.ops->own_public_url)
+        return ctx.ops->url(&ctx, key);
     if (base != NULL) {
         GString *url = g_string_new(base);
         if (!g_str_has_suffix(base, "/"))

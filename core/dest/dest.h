@@ -258,6 +258,7 @@ struct DestOps {
     const DestSecret   *secrets;        /* ends with {0}; NULL = none. They come in ctx->creds->secrets */
     const char         *endpoint_env, *region_env;      /* variables that tell them unless the configuration does, "A|B" as well; NULL = none */
     bool                aws;            /* signs with the key pair that the AWS tools would use */
+    bool                own_public_url; /* url() itself begins with "public-url" where that is set, and adds what belongs to it */
     bool                own_ids;        /* uploads are named by their nonce before anything is asked: upload_id is it from OPEN on */
     void        *(*open)(const DestConf *conf, GError **error);         /* checks and pre-computes; FAULT_USAGE or FAULT_CONFIG */
     void         (*close)(void *priv);

@@ -250,6 +250,7 @@ const DestOps dest_qiniu = {
     .shared = qiniu_shared,
     .opts = qiniu_opts,
     .secrets = qiniu_secrets,
+    .own_public_url = true,
     .open = qiniu_open,
     .close = qiniu_close,
     .digests = qiniu_digests,

@@ -9,8 +9,9 @@
 
 enum { TOKEN_LIFE_S = 3600, MAX_PAIRS = 50 };
 
-const char *const qiniu_shared[] = { "header",       "meta",          "if-exists",          "public-url",    "token-life",   "secret",
-                                     "callback-url", "callback-body", "callback-body-type", "callback-host", "callback-var", NULL };
+const char *const qiniu_shared[] = { "header",    "meta",         "if-exists",     "public-url",         "token-life",    "secret",
+                                     "part-size", "callback-url", "callback-body", "callback-body-type", "callback-host", "callback-var",
+                                     NULL };
 
 /* clang-format off */
 const HoistOpt qiniu_opts[] = {
