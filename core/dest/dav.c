@@ -465,6 +465,14 @@ static Verdict read_staging(const DestCtx *ctx, Upload *up, const Response *rs, 
     return VERDICT_RESTART;
 }
 
+/* In a property some servers leave out the quotes that the header has. */
+static bool same_etag(const char *told, const char *put)
+{
+    g_autofree char *a = g_strdelimit(g_strdup(told == NULL ? "" : told), "\"", ' '),
+                    *b = g_strdelimit(g_strdup(put == NULL ? "" : put), "\"", ' ');
+    return *g_strstrip(a) != '\0' && g_str_equal(a, g_strstrip(b));
+}
+
 /* No answer said so: the file counts only when it is known to be the one that was sent. */
 static bool is_ours(const DestCtx *ctx, const Upload *up, const Response *rs, const DavStat *stat, DavProof proof)
 {
@@ -472,7 +480,7 @@ static bool is_ours(const DestCtx *ctx, const Upload *up, const Response *rs, co
     const bool staged = dav_way(up) == DAV_STAGED;
     if (!stat->has_size || stat->size_bytes != up->size_bytes || proof == DAV_PROOF_WRONG || stat->collection)
         return false;
-    if (proof == DAV_PROOF_CHECKSUM || (staged && stat->etag != NULL && g_strcmp0(stat->etag, up->parts[0].etag) == 0))
+    if (proof == DAV_PROOF_CHECKSUM || (staged && same_etag(stat->etag, up->parts[0].etag)))
         return true;
     if (dav_of(ctx)->nextcloud)
         return mtime_s(up) > 0 && stat->modified_s == mtime_s(up);

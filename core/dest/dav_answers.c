@@ -257,19 +257,27 @@ static bool is_odd_key(const char *key)
     return !g_utf8_validate(key, -1, NULL);
 }
 
-/* Each header may hold several challenges: "Basic realm=..., Digest realm=...". */
+/* "Basic realm=\"a, b\", Digest realm=..." has two challenges: commas within quotes divide nothing. */
+static bool names_scheme(const char *challenges, const char *scheme)
+{
+    const size_t bytes = strlen(scheme);
+    bool quoted = false, begins = true;
+    for (const char *p = challenges; *p != '\0'; p++) {
+        if (*p == '"')
+            quoted = !quoted;
+        if (begins && g_ascii_strncasecmp(p, scheme, bytes) == 0 && strchr(" ,", p[bytes]) != NULL)
+            return true;
+        begins = !quoted && (*p == ',' || (begins && *p == ' '));
+    }
+    return false;
+}
+
 static bool offers(const Response *rs, const char *scheme)
 {
     for (unsigned i = 0; i < rs->headers->len; i++) {
         const Header *header = &g_array_index(rs->headers, Header, i);
-        if (!g_str_equal(header->name, "www-authenticate"))
-            continue;
-        g_auto(GStrv) pieces = g_strsplit(header->value, ",", -1);
-        for (unsigned k = 0; pieces[k] != NULL; k++) {
-            g_strstrip(pieces[k])[strcspn(pieces[k], " ")] = '\0';
-            if (g_ascii_strcasecmp(pieces[k], scheme) == 0)
-                return true;
-        }
+        if (g_str_equal(header->name, "www-authenticate") && names_scheme(header->value, scheme))
+            return true;
     }
     return false;
 }

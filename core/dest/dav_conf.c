@@ -41,7 +41,7 @@ static char *joined(char **segments, unsigned n, const char *tail)
     return g_string_free(g_string_append(path, tail), FALSE);
 }
 
-/* Segments of an encoded path, decoded once. NULL when one of them is none that every server reads alike. */
+/* Segments of an encoded path, decoded once; GLib has taken out . and .. already. NULL when one of them holds a slash of its own. */
 static char **decoded_segments(const char *path)
 {
     g_auto(GStrv) raw = g_strsplit(path, "/", -1);
@@ -50,10 +50,8 @@ static char **decoded_segments(const char *path)
         if (*raw[i] == '\0')
             continue;
         char *text = g_uri_unescape_string(raw[i], "/");
-        if (text == NULL || g_str_equal(text, ".") || g_str_equal(text, "..")) {
-            g_free(text);
+        if (text == NULL)
             return NULL;
-        }
         g_ptr_array_add(segments, text);
     }
     g_ptr_array_add(segments, NULL);
@@ -90,7 +88,7 @@ static bool read_address(Dav *dav, const DestConf *conf, GError **error)
     g_autoptr(GUri) uri = g_uri_parse(conf->endpoint, G_URI_FLAGS_HAS_PASSWORD | G_URI_FLAGS_ENCODED, NULL);
     g_auto(GStrv) segments = uri == NULL ? NULL : decoded_segments(g_uri_get_path(uri));
     if (segments == NULL || g_uri_get_query(uri) != NULL || g_uri_get_fragment(uri) != NULL) {
-        fault_set(error, FAULT_USAGE, "a WebDAV address ends with its path: no ?, no #, no segment . or ..");
+        fault_set(error, FAULT_USAGE, "a WebDAV address ends with its path: no ? and no #, and no %%2F in it");
         return false;
     }
     const char *host = g_uri_get_host(uri);
