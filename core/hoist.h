@@ -95,7 +95,7 @@ typedef struct {
     char      *wait;            /* words for a standstill: "waiting for the server", "no answer for 12 s"; or NULL */
     char      *fault;           /* name of the fault ("clock-skew") when failed or retrying; else NULL */
     char      *cause, *remedy;  /* with fault */
-    char      *url, *etag, *checksum, *version;     /* of the object; NULL before it is done or when not told */
+    char      *url, *etag, *checksum, *version;     /* of the object; NULL before it is done or when not told; url holds no signature */
     HoistVerified verified;
     int64_t    added_ns, started_ns, done_ns;       /* 0 = not yet */
 } HoistRow;
@@ -232,6 +232,31 @@ bool       hoist_view_totals(HoistView *v, HoistTotals *out, GError **error);   
 bool       hoist_view_batch(HoistView *v, int64_t batch, uint64_t *open_out, uint64_t *done_out, uint64_t *failed_out, GError **error);
 bool       hoist_view_changed(HoistView *v);    /* another connection committed since the last call (PRAGMA data_version) */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HoistView, hoist_view_close)
+
+/* ------------------------------------------------------------------ destinations without the queue (errand.c, dests.c) */
+
+/* DEST/KEY: "s3://bucket/a/b.jpg", or "NAME/a/b.jpg" with a [dest NAME], whose prefix comes before the key. */
+
+/* A URL that lets anybody fetch the object for so long: a secret. No network. FAULT_USAGE when the protocol has no such thing, when it
+ * cannot be for so long, or when DEST/KEY is none. Caller frees. */
+char *hoist_share(const HoistSettings *settings, const char *dest_key, unsigned seconds, GError **error);
+
+/* One object: error is why it was not removed, NULL = it is gone; was_there false = the server knew of none. */
+typedef void (*HoistRemoved)(const char *dest_key, bool was_there, const GError *error, void *ctx);
+/* Deletes objects one after the other, those of one destination together, and tells each. Blocks. False: nothing (more) was tried, for
+ * reasons of usage, configuration or credentials; all of DEST/KEY are checked before the first is removed. */
+bool  hoist_remove(const HoistSettings *settings, char *const *dest_keys, HoistRemoved each, void *ctx, GError **error);
+
+typedef struct {
+    char *name, *to, *scheme, *endpoint;        /* endpoint NULL = the protocol's own */
+    bool  ready;                /* options and secrets are there, as far as can be told without network and commands */
+    char *missing;              /* why it is not ready; NULL */
+    char *warning;              /* or NULL */
+} HoistDest;
+
+void       hoist_dest_free(HoistDest *dest);
+GPtrArray *hoist_dests(const HoistSettings *settings);  /* of HoistDest*, freed with it: the [dest NAME] groups by name. No network, no secrets */
+char      *hoist_dests_help(void);      /* the forms of "to": options, secrets; for --help; caller frees */
 
 /* ------------------------------------------------------------------ text */
 

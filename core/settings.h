@@ -56,6 +56,7 @@ GList         *settings_dest_names(const HoistSettings *s);
 /* ---- settings_dest.c ---- */
 
 bool           settings_heeds(const DestOps *ops, const char *name);    /* does this option mean anything for this destination? */
+bool           settings_heeds_everywhere(const char *name);             /* what is done before a destination has a say: key, include */
 char          *settings_heeders(const char *name);                      /* "s3, oss"; caller frees */
 /* Where uploads of these settings go: "to" parsed, endpoint, region and the destination's own options. For s3 what was not given comes
  * from AWS's variables and files (creds.h). FAULT_USAGE without "to"; FAULT_CONFIG when AWS's files are broken. Caller frees. */

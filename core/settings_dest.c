@@ -17,10 +17,16 @@ static bool is_own(const DestOps *ops, const char *name)
     return false;
 }
 
+bool settings_heeds_everywhere(const char *name)
+{
+    const HoistOpt *opt = settings_opt(name);
+    return opt != NULL && (!opt->per_batch || g_strv_contains(everywhere, name));
+}
+
 bool settings_heeds(const DestOps *ops, const char *name)
 {
     const HoistOpt *opt = settings_opt(name);
-    if (opt == NULL || !opt->per_batch || g_strv_contains(everywhere, name) || is_own(ops, name))
+    if (opt == NULL || settings_heeds_everywhere(name) || is_own(ops, name))
         return opt != NULL;
     if (ops->shared != NULL && g_strv_contains(ops->shared, name))
         return true;
@@ -136,6 +142,13 @@ static void take_common(char **field, const HoistSettings *s, const DestOps *ops
     *field = g_strdup(hoist_settings_get(s, name));
 }
 
+/* What the tools of this store would look at. */
+static void take_variable(char **field, const char *names)
+{
+    if (*field == NULL)
+        *field = g_strdup(creds_env_first(names));
+}
+
 DestConf *settings_dest(const HoistSettings *s, GError **error)
 {
     g_autoptr(DestConf) conf = dest_conf_new();
@@ -149,6 +162,8 @@ DestConf *settings_dest(const HoistSettings *s, GError **error)
     take_common(&conf->endpoint, s, ops, "endpoint");
     take_common(&conf->region, s, ops, "region");
     take_options(conf, s, ops);
+    take_variable(&conf->endpoint, ops->endpoint_env);
+    take_variable(&conf->region, ops->region_env);
     if (ops->aws && !from_aws(conf, s, error))
         return NULL;
     return g_steal_pointer(&conf);

@@ -7,7 +7,7 @@
 
 /* clang-format off */
 static const HoistOpt common[] = {
-    { "to", 0, HOIST_OPT_TEXT, "DEST", NULL, "s3://BUCKET/PREFIX, a form of hoist dests --help, or a [dest NAME] of config.ini", "where uploads go", false, true },
+    { "to", 0, HOIST_OPT_TEXT, "DEST", NULL, "s3://BUCKET/PREFIX, another form (see hoist dests) or a [dest NAME] of config.ini", "where uploads go", false, true },
     { "endpoint", 0, HOIST_OPT_TEXT, "URL", NULL, "http://HOST[:PORT] or https://HOST[:PORT]", "address of the store", false, true },
     { "region", 0, HOIST_OPT_TEXT, "REGION", NULL, "lower-case letters, digits and -", "region of the bucket", false, true },
     { "profile", 0, HOIST_OPT_TEXT, "NAME", NULL, "a profile of ~/.aws/config or ~/.aws/credentials", "AWS profile to use", false, true },

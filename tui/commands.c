@@ -25,6 +25,15 @@ const Command commands_table[] = {
     { "pause", "[ID…]", "hold files back until resume", NULL, TAKES_STATE | SWITCH_ALL, cli_pause },
     { "resume", "[ID…]", "let paused files go on", NULL, TAKES_STATE | SWITCH_ALL, cli_resume },
     { "forget", "[ID…]", "take finished, failed and cancelled files off the list", NULL, TAKES_STATE | SWITCH_ALL, cli_forget },
+    { "dests", "", "show the destinations of the configuration, and whether their secrets are there", NULL, SWITCH_JSON, cli_dests },
+    { "share", "DEST/KEY", "print a link with which anybody can fetch an object for a while",
+      "DEST/KEY is s3://BUCKET/KEY, or NAME/KEY with a [dest NAME] of the configuration, below its prefix. The link is a secret; nothing "
+      "is "
+      "sent to make it.",
+      TAKES_DEST | TAKES_FOR, cli_share },
+    { "rm", "DEST/KEY…", "delete objects",
+      "DEST/KEY as for hoist share. Nobody is asked. Exit status: 0 all are gone, 1 some are not, 2 usage.", TAKES_DEST | SWITCH_JSON,
+      cli_rm },
     { NULL, NULL, NULL, NULL, 0, NULL },
 };
 
@@ -88,7 +97,8 @@ int command_run(char *const *argv)
         return cli_usage("%s", error->message);
     if ((options.switches & SWITCH_HELP) != 0) {
         g_autofree char *help = options_help(cmd, commands_table);
-        return fputs(help, stdout) == EOF;
+        g_autofree char *more = cmd->run == cli_dests ? hoist_dests_help() : g_strdup("");
+        return fputs(help, stdout) == EOF || fputs(more, stdout) == EOF;
     }
     if ((options.switches & SWITCH_VERSION) != 0) {
         g_autofree char *versions = hoist_versions();

@@ -25,8 +25,15 @@ static const Switch switches[] = {
 /* What commands that upload nothing take of hoist_opts(). */
 static const char *const common_opts[] = { "state", "config", "log", NULL };
 
+/* And what those take that go to a destination themselves; what only some destinations know is taken by them, too. */
+static const char *const dest_opts[] = {
+    "endpoint", "region", "profile", "addressing", "secret", "user", "public-url", "token-life", NULL
+};
+
 static bool takes_opt(const Command *cmd, const HoistOpt *opt)
 {
+    if ((cmd->takes & TAKES_DEST) != 0 && (!hoist_opt_is_common(opt) || g_strv_contains(dest_opts, opt->name)))
+        return true;
     return (cmd->takes & TAKES_UPLOADS) != 0 || g_strv_contains(common_opts, opt->name);
 }
 
@@ -77,6 +84,19 @@ static gboolean set_switch(const char *option_name, const char *value, gpointer 
     return TRUE;
 }
 
+static gboolean set_for(const char *option_name, const char *value, gpointer data, GError **error)
+{
+    Parse *parse = data;
+    uint64_t seconds;
+    (void)option_name;
+    if (hoist_parse_time(value, &seconds) && seconds > 0 && seconds <= G_MAXINT32) {
+        parse->options->seconds = (unsigned)seconds;
+        return TRUE;
+    }
+    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "--for: \"%s\" is no time like 15m, 2h or 7d", value);
+    return FALSE;
+}
+
 /* ------------------------------------------------------------------ entries of GOption */
 
 static char *opt_help(const HoistOpt *opt)
@@ -121,6 +141,9 @@ static GOptionContext *context_new(Parse *parse, GPtrArray *texts, char ***args)
     for (const HoistOpt *opt = hoist_opts(); opt->name != NULL; opt++)
         if (takes_opt(cmd, opt))
             add_opt(entries, texts, cmd, opt);
+    if ((cmd->takes & TAKES_FOR) != 0)
+        add_entry(entries, texts, "for", 0, set_for, "TIME", g_strdup("how long the link counts, like 15m, 2h, 7d (default 15m)"),
+                  G_OPTION_FLAG_NONE);
     for (unsigned i = 0; i < G_N_ELEMENTS(switches); i++)
         if (((cmd->takes | SWITCH_HELP) & switches[i].bit) != 0)
             add_entry(entries, texts, switches[i].name, switches[i].letter, set_switch, NULL, g_strdup(switches[i].help),

@@ -19,6 +19,8 @@ typedef enum {
     SWITCH_ALL = 1 << 7,    /* --all: every file */
     TAKES_STATE = 1 << 8,   /* --state with the name of a state selects files; any other value is the directory */
     TAKES_UPLOADS = 1 << 9, /* all rows of hoist_opts(), not only those about the queue's place and the display */
+    TAKES_DEST = 1 << 10,   /* those about reaching a destination */
+    TAKES_FOR = 1 << 11,    /* --for TIME */
 } OptionsSwitch;
 
 typedef struct {
@@ -26,6 +28,7 @@ typedef struct {
     char **args;             /* what is left: paths or ids, bytes; never NULL */
     unsigned switches;       /* SWITCH_* that were given */
     int state;               /* HoistState of --state, or -1 */
+    unsigned seconds;        /* of --for; 0 = not given */
 } Options;
 
 typedef struct {

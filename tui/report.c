@@ -38,11 +38,6 @@ const ReportCounts *report_counts(const Report *r)
     return &r->counts;
 }
 
-char *report_url(const char *url)
-{
-    return url == NULL ? NULL : g_strndup(url, strcspn(url, "?"));
-}
-
 /* ------------------------------------------------------------------ JSON */
 
 static void add_text(JsonBuilder *json, const char *name, const char *value)
@@ -106,9 +101,8 @@ static const char *const change_names[] = {
 
 static void add_done(JsonBuilder *json, const HoistRow *row)
 {
-    g_autofree char *url = report_url(row->url);
     add_bytes(json, "key", row->key);
-    add_text(json, "url", url);
+    add_text(json, "url", row->url);
     add_text(json, "etag", row->etag);
     add_text(json, "checksum", row->checksum);
     add_text(json, "version", row->version);
@@ -144,6 +138,7 @@ static void json_row(const HoistRow *row, HoistRowChange change, GString *text)
         break;
     case HOIST_ROW_DONE:
         add_done(json, row);
+        add_text(json, "note", row->note);
         break;
     case HOIST_ROW_FAILED:
         add_fault(json, row->fault, row->cause, row->remedy);
@@ -252,15 +247,19 @@ static void add_place(const Report *r, GString *text)
 static void plain_done(const Report *r, const HoistRow *row, GString *text)
 {
     const double seconds = (double)(row->done_ns - row->started_ns) / 1e9;
-    g_autofree char *url = report_url(row->url);
     g_string_append(text, " done");
     add_place(r, text);
     add_shown(text, row->name);
     g_string_append_printf(text, " %s", fmt_size(row->bytes).s);
     if (row->started_ns > 0 && seconds > 0)
         g_string_append_printf(text, " %s", fmt_rate((double)row->bytes / seconds).s);
-    add_shown(text, url != NULL ? url : row->key);
-    g_string_append_c(text, '\n');
+    add_shown(text, row->url != NULL ? row->url : row->key);
+    g_string_append_printf(text, " (%s", hoist_verified_text(row->verified));
+    if (row->note != NULL) {
+        g_string_append_c(text, ';');
+        add_shown(text, row->note);
+    }
+    g_string_append(text, ")\n");
 }
 
 static void plain_failed(const Report *r, const HoistRow *row, GString *text)
@@ -507,4 +506,51 @@ void report_planned_summary(ReportStyle style, const HoistTotals *totals, GStrin
         g_string_append_printf(text, "%s, %s would be sent, %s skipped; nothing was sent\n", fmt_plural(files, "file").s, fmt_size(bytes).s,
                                fmt_count(totals->skipped).s);
     }
+}
+
+/* ------------------------------------------------------------------ destinations without the queue */
+
+static void dest_json(const HoistDest *dest, GString *text)
+{
+    g_autoptr(JsonBuilder) json = json_new("dest");
+    add_text(json, "name", dest->name);
+    add_text(json, "to", dest->to);
+    add_text(json, "scheme", dest->scheme);
+    add_text(json, "endpoint", dest->endpoint);
+    json_builder_set_member_name(json, "ready");
+    json_builder_add_boolean_value(json, dest->ready);
+    add_text(json, "missing", dest->missing);
+    add_text(json, "warning", dest->warning);
+    json_end(json, text);
+}
+
+void report_dest(const HoistDest *dest, bool json, GString *text)
+{
+    if (json) {
+        dest_json(dest, text);
+        return;
+    }
+    g_autofree char *name = hoist_text(dest->name), *to = hoist_text(dest->to != NULL ? dest->to : "");
+    g_autofree char *missing = hoist_text(dest->missing != NULL ? dest->missing : ""),
+                    *warning = hoist_text(dest->warning ? dest->warning : "");
+    const bool elsewhere = dest->endpoint != NULL && (dest->to == NULL || strstr(dest->to, dest->endpoint) == NULL);
+    g_string_append_printf(text, "%-12s  %s%s%s  %s%s%s%s\n", name, to, elsewhere ? " at " : "", elsewhere ? dest->endpoint : "",
+                           dest->ready ? "ready" : "NOT READY: ", missing, *warning != '\0' ? "; " : "", warning);
+}
+
+void report_removed(const char *dest_key, bool was_there, const GError *error, bool json, GString *text)
+{
+    const char *event = error != NULL ? "failed" : was_there ? "removed" : "absent";
+    if (json) {
+        g_autoptr(JsonBuilder) object = json_new(event);
+        add_bytes(object, "object", dest_key);
+        add_fault(object, error != NULL ? hoist_fault_name(error) : NULL, error != NULL ? error->message : NULL, NULL);
+        json_end(object, text);
+        return;
+    }
+    g_autofree char *shown = hoist_text(dest_key), *cause = hoist_text(error != NULL ? error->message : "");
+    if (error == NULL)
+        g_string_append_printf(text, "%s %s\n", was_there ? "removed" : "not there", shown);
+    else
+        g_string_append_printf(text, "failed %s: %s\n       %s\n", shown, cause, hoist_fault_remedy(error));
 }

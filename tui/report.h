@@ -43,8 +43,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Report, report_free)
 
 /* One row as JSON, as `hoist queue --json` prints it; ends with a newline. event: value of "event". */
 void report_row_json(const char *event, const HoistRow *row, GString *text);
+/* A destination of the configuration, as `hoist dests` prints it; what became of DEST/KEY, as `hoist rm` does. As lines, or as JSON. */
+void report_dest(const HoistDest *dest, bool json, GString *text);
+void report_removed(const char *dest_key, bool was_there, const GError *error, bool json, GString *text);
 /* Path and size of a file that a dry run found. */
 void report_planned(ReportStyle style, const HoistRow *row, GString *text);
 void report_planned_summary(ReportStyle style, const HoistTotals *totals, GString *text);
-/* Copy without "?...": a signature never reaches a screen or a log. NULL gives NULL. */
-char *report_url(const char *url);

@@ -6,7 +6,7 @@
 
 /* ---- a destination that needs secrets */
 
-static const DestSecret rows[] = { { "password", "TEST_PASSWORD", false, "password" },
+static const DestSecret rows[] = { { "password", "TEST_PASSWORD|TEST_OLD_NAME", false, "password" },
                                    { "spare", "TEST_SPARE", true, "not needed" },
                                    { NULL, NULL, false, NULL } };
 static const DestOps with_rows = { .scheme = "x", .secrets = rows };
@@ -62,7 +62,7 @@ static bool ready(const DestOps *ops, const char *spec, char **warning_out)
 static void test_variables(void)
 {
     fails(&with_rows, NULL, NULL, FAULT_NO_CREDENTIALS,
-          "\"password\" is missing: TEST_PASSWORD is not set; give it in TEST_PASSWORD as password=env:");
+          "\"password\" is missing: TEST_PASSWORD or TEST_OLD_NAME is not set; give it in TEST_PASSWORD or TEST_OLD_NAME as password=env:");
     g_setenv("TEST_PASSWORD", "hunter2", TRUE);
     gives(&with_rows, NULL, NULL, "password", "hunter2");
     gives(&with_rows, NULL, NULL, "spare", NULL);
@@ -75,6 +75,9 @@ static void test_variables(void)
     fails(&with_rows, "password=env:OTHER", NULL, FAULT_CONFIG, "control character");
     g_unsetenv("OTHER");
     g_unsetenv("TEST_PASSWORD");
+    g_setenv("TEST_OLD_NAME", "old", TRUE);
+    gives(&with_rows, NULL, NULL, "password", "old");
+    g_unsetenv("TEST_OLD_NAME");
 }
 
 static void test_names_of_a_description(void)
