@@ -73,6 +73,8 @@ static const FaultInfo faults[N_FAULTS] = {
         "The store removed the unfinished upload (a lifecycle rule?); retry sends the file again." },
     [FAULT_PART] = { "part-refused", CURE_RESTART, SCOPE_FILE,
         "The store does not accept the parts it got; retry sends the file again." },
+    [FAULT_NOT_ANNOUNCED] = { "not-announced", CURE_USER, SCOPE_DEST,
+        "The file is stored; retry tells the application again, without sending anything twice." },
 
     [FAULT_SOURCE_MISSING] = { "file-missing", CURE_USER, SCOPE_FILE,
         "Bring the file back (mount, undelete), then retry; or remove it from the queue." },

@@ -47,6 +47,7 @@ typedef enum {
     FAULT_SIZE,             /* server's size differs from ours */
     FAULT_UPLOAD_GONE,      /* upload id unknown to the server */
     FAULT_PART,             /* a part is missing or unknown at completion */
+    FAULT_NOT_ANNOUNCED,    /* the object is there, but the application was not told */
     /* the source */
     FAULT_SOURCE_MISSING,
     FAULT_SOURCE_DENIED,

@@ -3,13 +3,15 @@
 #include <stdio.h>
 #include <string.h>
 
+extern const DestOps dest_broker;
 extern const DestOps dest_dav;
+extern const DestOps dest_oss;
 extern const DestOps dest_post;
 extern const DestOps dest_qiniu;
 extern const DestOps dest_s3;
 extern const DestOps dest_tus;
 
-static const DestOps *const table[] = { &dest_s3, &dest_post, &dest_dav, &dest_tus, &dest_qiniu, NULL };
+static const DestOps *const table[] = { &dest_s3, &dest_post, &dest_dav, &dest_tus, &dest_qiniu, &dest_oss, &dest_broker, NULL };
 
 /* ---- requests and responses ---- */
 

@@ -24,7 +24,7 @@ static const struct {
     { "qetag-parts", true },
     { "qiniu-tokens", true },
     { "oss-signatures", true },
-    { "broker", false },
+    { "broker", true },
 };
 
 static bool is_word(const char *text, const char *at, size_t n)
