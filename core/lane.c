@@ -13,7 +13,7 @@ enum {
     CHECK_LEAST_MS = 10,
     FOREVER_MS = 24 * 3600 * 1000,
     SLOW_ANSWER_MS = 600 * 1000,
-    TURNS_PER_S = 50, /* how often a second a held transfer gets its share */
+    TURNS_PER_S = 20, /* how often a second a held transfer gets its share */
     SHARE_LEAST = 1024,
     SHARE_MOST = 256 * 1024,
     HOSTS_MOST = 64, /* remembered as not answering 100 */
