@@ -192,13 +192,13 @@ static bool ask_open(const DestCtx *ctx, const Upload *up, unsigned part, Reques
     return true;
 }
 
-/* The key is taken, perhaps by our own earlier try whose answer was lost: where that can be, VERIFY tells. */
-static Verdict key_taken(const DestCtx *ctx, Upload *up, const S3Answer *a, Verdict verdict, GError **error)
+/* The key is taken, perhaps by our own earlier try whose answer was lost: VERIFY tells. */
+static Verdict key_taken(const DestCtx *ctx, Upload *up, const S3Answer *a, GError **error)
 {
     g_autofree char *cause = s3_answer_cause(a, ctx->creds);
     fault_set(error, FAULT_EXISTS, "%s", cause);
     up->refused_exists = true;
-    return verdict;
+    return VERDICT_UNKNOWN;
 }
 
 static Verdict read_open(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error)
@@ -247,25 +247,29 @@ static void say_answer(const DestCtx *ctx, Upload *up, const Response *rs)
     upload_say(up, note);
 }
 
+/* With a callback the object is there whatever was heard of it: the application's words under 200, or 203 when there were none to be had.
+ * OSS names itself, which a login page of the network in between does not. */
+static bool is_called_back(const DestCtx *ctx, const Response *rs, const S3Answer *a)
+{
+    const bool stored = rs->status == 203 || (rs->status == 200 && a->code == NULL);
+    return oss_of(ctx)->callback != NULL && stored && response_header(rs, "x-oss-request-id") != NULL;
+}
+
 Verdict oss_read_object(const DestCtx *ctx, Upload *up, const char *root, const Response *rs, GError **error)
 {
     const Oss *oss = oss_of(ctx);
-    const Verdict wrong = up->multipart ? VERDICT_RESTART : VERDICT_RETRY;
     g_autoptr(S3Answer) a = s3_answer_new(rs, oss->callback == NULL ? root : NULL);
-    if (oss->callback != NULL && rs->status == 203) { /* whatever it says: the object is there, and sending it again would not help */
-        if (!confirm(ctx, up, rs, a, error))
-            return wrong;
-        say_callback_failed(ctx, up, a);
-        return VERDICT_OK;
-    }
+    const bool called_back = is_called_back(ctx, rs, a);
     if (a->class == S3_EXISTS && oss->only_new)
-        return key_taken(ctx, up, a, VERDICT_UNKNOWN, error);
-    if (a->is_error)
+        return key_taken(ctx, up, a, error);
+    if (a->is_error && !called_back)
         return oss_failed(ctx, up, a, rs, error);
     skew_learn(ctx, rs);
     if (!confirm(ctx, up, rs, a, error))
-        return wrong;
-    if (oss->callback != NULL)
+        return up->multipart ? VERDICT_RESTART : VERDICT_RETRY;
+    if (rs->status == 203)
+        say_callback_failed(ctx, up, a);
+    else if (called_back)
         say_answer(ctx, up, rs);
     return VERDICT_OK;
 }
@@ -355,9 +359,9 @@ static bool ask_close(const DestCtx *ctx, const Upload *up, unsigned part, Reque
 }
 
 /* Errors that mean something else here than elsewhere: what was answered may not be what happened. */
-static bool is_open_outcome(const Response *rs, const S3Answer *a)
+static bool is_open_outcome(const DestCtx *ctx, const Response *rs, const S3Answer *a)
 {
-    const bool no_answer = rs->status >= 200 && rs->status < 300 && rs->status != 203 && a->is_error && a->code == NULL;
+    const bool no_answer = rs->status >= 200 && rs->status < 300 && a->is_error && a->code == NULL && !is_called_back(ctx, rs, a);
     return no_answer || (rs->status == 404 && (a->code == NULL || g_str_equal(a->code, "NoSuchUpload")));
 }
 
@@ -366,7 +370,7 @@ static Verdict read_close(const DestCtx *ctx, Upload *up, unsigned part, const R
     static const char root[] = "CompleteMultipartUploadResult";
     (void)part;
     g_autoptr(S3Answer) a = s3_answer_new(rs, oss_of(ctx)->callback == NULL ? root : NULL);
-    if (!is_open_outcome(rs, a))
+    if (!is_open_outcome(ctx, rs, a))
         return oss_read_object(ctx, up, root, rs, error);
     g_autofree char *cause = s3_answer_cause(a, ctx->creds);
     fault_set(error, rs->status == 404 ? FAULT_UPLOAD_GONE : a->fault, "%s", cause);

@@ -242,9 +242,8 @@ static bool is_fine(const S3Answer *a, const Response *rs, const char *root)
         return false;
     if (root != NULL)
         return body_is(a->body, root) || is_short_for(a->body, root);
-    /* A login page of the network in between answers 200 to everything. A store sends no document here, or names an ETag; OSS may send the
-     * words of the application that its callback asked. */
-    return a->body->state == BODY_EMPTY || response_header(rs, "etag") != NULL || response_header(rs, "x-oss-request-id") != NULL;
+    /* A login page of the network in between answers 200 to everything. A store sends no document here, or names an ETag. */
+    return a->body->state == BODY_EMPTY || response_header(rs, "etag") != NULL;
 }
 
 /* OSS tells the error of a HEAD, which has no body, in a header. */
