@@ -21,7 +21,7 @@ static const HoistOpt common[] = {
     { "exclude", 0, HOIST_OPT_TEXT, "GLOB", NULL, NULL, "leave out files that match", true, true },
     { "max-size", 0, HOIST_OPT_SIZE, "SIZE", NULL, "like 8M, 1.5GiB", "leave out larger files", false, true },
     { "if-exists", 0, HOIST_OPT_CHOICE, "WHAT", "overwrite", "overwrite|skip|fail", "when the key is taken", false, true },
-    { "checksum", 0, HOIST_OPT_CHOICE, "KIND", "auto", "auto|crc64nvme|crc32c|sha256|md5|none", "what the store checks", false, true },
+    { "checksum", 0, HOIST_OPT_CHOICE, "KIND", "auto", "auto|crc64nvme|crc32c|sha256|sha1|md5|none", "what the store checks", false, true },
     { "unsigned-payload", 0, HOIST_OPT_SWITCH, NULL, NULL, NULL, "do not sign bodies over plain http", false, true },
     { "header", 0, HOIST_OPT_TEXT, "NAME:VALUE", NULL, "NAME: VALUE", "request header of each object", true, true },
     { "meta", 0, HOIST_OPT_TEXT, "NAME=VALUE", NULL, "NAME=VALUE", "metadata of each object", true, true },

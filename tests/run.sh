@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # tests/run.sh [SUITE...]: builds hoist with sanitizers and runs its tests. Suites: lint unit vectors screen servers crash faults; none = all of these.
-# More, because heavy: next.
+# More, because heavy: next tus-more.
 # The last line is 'N passed, N failed[, N skipped]'; the exit status is 0 when nothing failed. Everything it writes lies in build/.
 #
 # HOIST_VECTORS=DIR   further vector files for the suite vectors      HOIST_TEST_S3=URL   a further S3 endpoint (AWS_* variables: its keys)
@@ -8,7 +8,7 @@
 set -euo pipefail
 
 all='lint unit vectors screen servers crash faults'
-more='next'
+more='next tus-more'
 usage() { sed -n '2,7s/^# \{0,1\}//p' "$0"; }
 for suite in "$@"; do
     case $suite in
@@ -70,8 +70,10 @@ if wants crash; then
     compile build/crash
 fi
 heavy=()
-! wants next || heavy=(next)
-if wants servers || wants crash || wants faults || wants screen || wants next; then
+for suite in $more; do
+    ! wants "$suite" || heavy+=("$suite")
+done
+if wants servers || wants crash || wants faults || wants screen || [ ${#heavy[@]} -gt 0 ]; then
     say "servers in ${HOIST_SERVERS#"$root"/}"
     tests/e2e/install.sh "$HOIST_SERVERS" "${heavy[@]}"
 fi

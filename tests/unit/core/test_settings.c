@@ -103,7 +103,7 @@ static void test_values_are_checked(void)
     refuse(s, "part-size", "6G", "allowed");
     refuse(s, "max-size", "big", "allowed: like 8M");
     refuse(s, "if-exists", "maybe", "overwrite|skip|fail");
-    refuse(s, "checksum", "sha3", "auto|crc64nvme|crc32c|sha256|md5|none");
+    refuse(s, "checksum", "sha3", "auto|crc64nvme|crc32c|sha256|sha1|md5|none");
     refuse(s, "sse", "rot13", "AES256|aws:kms|aws:kms:dsse");
     refuse(s, "addressing", "both", "auto|path|virtual");
     refuse(s, "token-life", "1s", "allowed: 1m..365d");
