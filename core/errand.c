@@ -12,10 +12,11 @@ enum { BACKOFF_BASE_MS = 500, BACKOFF_CAP_MS = 20000, MAX_AGAIN = 4 };
 /* Where the key begins, and the '/' before it belongs to neither half; 0 = there is none. */
 static size_t key_start(const char *text, const DestOps *ops)
 {
-    const char *authority = strstr(text, "://");
+    const char *authority = strchr(text, '/');
+    authority = authority != NULL && authority > text && authority[-1] == ':' && authority[1] == '/' ? authority - 1 : NULL;
     const char *slash =
         ops != NULL && ops->form == DEST_FORM_URL ? strrchr(text, '/') : strchr(authority != NULL ? authority + 3 : text, '/');
-    if (slash == NULL || (authority != NULL && slash < authority + 3))
+    if (slash == NULL || (authority != NULL && slash <= authority + 3))
         return 0;
     return (size_t)(slash + 1 - text);
 }

@@ -82,7 +82,7 @@ static FakeKind kind_of(const char *method, const Asked *a, bool uploads)
     if (g_str_equal(method, "HEAD"))
         return FAKE_HEAD;
     if (g_str_equal(method, "DELETE"))
-        return FAKE_ABORT;
+        return a->upload_id != NULL ? FAKE_ABORT : FAKE_DELETE;
     if (g_str_equal(method, "POST"))
         return uploads ? FAKE_CREATE : FAKE_COMPLETE;
     if (g_str_equal(method, "GET"))
@@ -288,6 +288,10 @@ static void do_it(FakeS3 *f, const Asked *a, Reply *r)
         break;
     case FAKE_ABORT:
         g_hash_table_remove(f->uploads, a->upload_id);
+        r->status = 204;
+        break;
+    case FAKE_DELETE:
+        g_hash_table_remove(f->objects, a->key);
         r->status = 204;
         break;
     case FAKE_LIST_PARTS:
