@@ -29,6 +29,7 @@ static bool has(const DestOps *ops, const Upload *up, Phase phase)
 static void fit(Walk *w, const DestOps *ops, const Upload *up, unsigned parts_at_once)
 {
     w->n_parts = up->n_parts;
+    w->serial = up->serial;
     w->max_out = up->serial ? 1 : MAX(parts_at_once, 1);
     w->probe = up->probe;
     w->has_open = up->multipart && has(ops, up, PHASE_OPEN);
@@ -115,7 +116,7 @@ static Step next_part(Walk *w, const Upload *up, int64_t now_us)
             w->n_hashing++;
             return (Step){ .kind = STEP_HASH, .phase = PHASE_PART, .part = i };
         }
-        if (p->state != PART_READY || w->n_out >= w->max_out)
+        if (p->state != PART_READY || w->n_out >= w->max_out || (w->serial && i != w->first_open))
             continue;
         const int64_t not_before_us = MAX(p->not_before_us, w->blows > 0 ? w->hold_us : 0);
         if (not_before_us <= now_us) {

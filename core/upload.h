@@ -59,7 +59,7 @@ typedef struct {
     int64_t   hold_us;          /* no part goes before that, while blows > 0 */
     unsigned  digests;          /* kinds that a part needs; 0 = parts are sent unread */
     bool      verify;           /* the person wants proof */
-    bool      probe;            /* of the upload: see dest.h */
+    bool      serial, probe;    /* of the upload: see dest.h */
     uint64_t  probed_bytes;     /* what the server had when it was last asked: more is progress */
     bool      has_open, has_find, has_resume, has_close, has_verify, has_notify, closed_unknown, close_again;
     unsigned  lost_opens;       /* OPEN was sent and its answer lost: each time what it may have left there is looked for */

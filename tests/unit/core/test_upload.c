@@ -534,6 +534,23 @@ static void test_probing_while_a_part_is_hashed(void)
     end(&f);
 }
 
+/* The second is hashed sooner than the first, and has to wait for it. */
+static void test_one_at_a_time_is_in_order(void)
+{
+    const unsigned sha1 = DIGEST_BIT(DIGEST_SHA1);
+    Fixture f = begin_probing(3, sha1);
+    expect(&f, STEP_HASH);
+    expect(&f, STEP_HASH);
+    give_digest(&f, 1, sha1);
+    expect(&f, STEP_HASH);
+    expect(&f, STEP_WAIT);
+    give_digest(&f, 0, sha1);
+    expect_ask(&f, PHASE_PART, 0);
+    answer(&f, PHASE_PART, 0, VERDICT_OK, FAULT_NONE);
+    expect_ask(&f, PHASE_PART, 1);
+    end(&f);
+}
+
 static void test_look_may_change_the_plan(void)
 {
     Fixture f = { .up = upload_new("key", 40, 0), .now_us = 1000 };
@@ -579,6 +596,7 @@ int main(int argc, char **argv)
     g_test_add_func("/upload/progress-gives-new-tries", test_progress_gives_new_tries);
     g_test_add_func("/upload/a-lock-is-waited-for", test_a_lock_is_waited_for);
     g_test_add_func("/upload/probing-while-hashing", test_probing_while_a_part_is_hashed);
+    g_test_add_func("/upload/one-at-a-time-is-in-order", test_one_at_a_time_is_in_order);
     g_test_add_func("/upload/look-may-change-the-plan", test_look_may_change_the_plan);
     g_test_add_func("/upload/source-faults", test_a_changed_source_restarts_and_an_unreadable_one_fails);
     return g_test_run();
