@@ -154,6 +154,8 @@ Verdict answer_failed(const AnswerRow *rows, const Response *rs, const char *cod
 {
     const AnswerRow *row = find_row(rows, rs->status, code, message);
     const char *id = response_header(rs, "x-request-id");
+    if (id == NULL)
+        id = response_header(rs, "x-ms-request-id");
     g_autofree char *cause = answer_cause_hint(rs->status, code, message, row->hint, id, creds);
     fault_set(error, row->fault, "%s", cause);
     return row->verdict;

@@ -6,25 +6,27 @@
 /* Children that come many times; all others are fields. */
 static const struct {
     const char *root, *row;
-    bool deep; /* fields of a row are nested: named by their path */
+    bool deep;      /* fields of a row are nested: named by their path */
+    unsigned depth; /* of a row; the root has 1 */
 } row_names[] = {
-    { "ListPartsResult", "Part", false },
-    { "ListMultipartUploadsResult", "Upload", false },
-    { "ErrorResponse", "Error", false }, /* of STS, and of stores that copy it */
-    { "multistatus", "response", true }, /* of WebDAV */
+    { "ListPartsResult", "Part", false, 2 }, { "ListMultipartUploadsResult", "Upload", false, 2 },
+    { "ErrorResponse", "Error", false, 2 }, /* of STS, and of stores that copy it */
+    { "multistatus", "response", true, 2 }, /* of WebDAV */
+    { "BlockList", "Block", false, 3 },     /* of Azure, in UncommittedBlocks or CommittedBlocks */
 };
 
 typedef struct {
     XML_Parser parser;
     Body *body;
     const char *row_name; /* of this root, or NULL */
-    bool deep;            /* its rows are */
-    unsigned depth;       /* of the open element; the root has 1 */
-    GHashTable *row;      /* the row that is open, owned by body */
-    GString *path;        /* in a deep row: of the open element */
-    GHashTable *times;    /* in a deep row: char* -> how many children of this name it had so far */
-    GString *text;        /* of the innermost open element */
-    bool is_leaf;         /* no child so far, nor too much text */
+    unsigned row_depth;
+    bool deep;         /* its rows are */
+    unsigned depth;    /* of the open element; the root has 1 */
+    GHashTable *row;   /* the row that is open, owned by body */
+    GString *path;     /* in a deep row: of the open element */
+    GHashTable *times; /* in a deep row: char* -> how many children of this name it had so far */
+    GString *text;     /* of the innermost open element */
+    bool is_leaf;      /* no child so far, nor too much text */
     bool refused;
 } Reader;
 
@@ -52,6 +54,7 @@ static void begin_root(Reader *r, const char *name)
         if (g_str_equal(name, row_names[i].root)) {
             r->row_name = row_names[i].row;
             r->deep = row_names[i].deep;
+            r->row_depth = row_names[i].depth;
         }
 }
 
@@ -96,7 +99,7 @@ static void on_begin(void *ctx, const char *full_name, const char **attributes)
     }
     if (r->depth == 1)
         begin_root(r, name);
-    if (r->depth == 2 && g_strcmp0(name, r->row_name) == 0 && !begin_row(r)) {
+    if (r->depth == r->row_depth && g_str_equal(name, r->row_name) && !begin_row(r)) {
         refuse(r);
         return;
     }
@@ -122,9 +125,9 @@ static void on_end(void *ctx, const char *full_name)
     GHashTable *into = NULL;
     if (r->depth == 2 && r->row == NULL)
         into = r->body->fields;
-    else if (r->depth == 3 || in_deep_row)
+    else if (r->depth == r->row_depth + 1 || in_deep_row)
         into = r->row;
-    if (r->depth == 2)
+    if (r->depth == r->row_depth)
         r->row = NULL;
 
     const char *name = in_deep_row ? r->path->str : local_name(full_name);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+extern const DestOps dest_azure;
 extern const DestOps dest_broker;
 extern const DestOps dest_dav;
 extern const DestOps dest_oss;
@@ -11,7 +12,7 @@ extern const DestOps dest_qiniu;
 extern const DestOps dest_s3;
 extern const DestOps dest_tus;
 
-static const DestOps *const table[] = { &dest_s3, &dest_post, &dest_dav, &dest_tus, &dest_qiniu, &dest_oss, &dest_broker, NULL };
+static const DestOps *const table[] = { &dest_s3, &dest_post, &dest_dav, &dest_tus, &dest_qiniu, &dest_oss, &dest_azure, &dest_broker, NULL };
 
 /* ---- requests and responses ---- */
 
