@@ -136,7 +136,7 @@ TransferAnswer *flight_end(Flight *f, CURLcode code, bool stalled, bool *again_o
     }
     if (f->error != NULL) {
         answer->error = g_steal_pointer(&f->error);
-    } else if (!stalled && (code == CURLE_OK || was_refused(f, code)) && f->headed && f->status <= 599) {
+    } else if (!stalled && (code == CURLE_OK || was_refused(f, code)) && f->headed && f->status <= 999) {
         answer->rs = g_steal_pointer(&f->rs);
         answer->rs->status = f->status;
     } else {

@@ -87,7 +87,7 @@ typedef struct {
 #define RESPONSE_MAX_HEADERS 100
 
 typedef struct {
-    int        status;          /* 100..599; 0 is never given to a reader */
+    int        status;          /* 100..999 (Qiniu's go beyond 599); 0 is never given to a reader */
     GArray    *headers;         /* of Header */
     GByteArray *body;           /* at most answer_max bytes */
 } Response;
@@ -136,7 +136,7 @@ typedef struct {
     unsigned n_parts;           /* >= 1 */
     Part    *parts;             /* n_parts */
     bool     look_first;        /* begin with LOOK */
-    bool     serial;            /* one PART at a time */
+    bool     serial;            /* one PART at a time, in their order */
     bool     probe;             /* after a PART that failed on its way only RESUME knows where to go on */
     bool     notify;            /* NOTIFY follows once the object is there; reads may set it too */
     unsigned without;           /* PHASE_BITs that this upload does not have although its destination has them */

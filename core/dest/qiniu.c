@@ -130,12 +130,13 @@ static Verdict read_form(const DestCtx *ctx, Upload *up, unsigned part, const Re
     return verdict;
 }
 
-/* The upload id may be dead because the object is there: only a look can tell. */
+/* The upload id, or the blocks, may be gone because the object is there: only a look can tell. */
 static Verdict read_close(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error)
 {
     (void)part;
     const Verdict verdict = qiniu_read_object(ctx, up, rs, error);
-    return rs->status == 612 && verdict == VERDICT_RESTART && has_keys(ctx, up) ? VERDICT_UNKNOWN : verdict;
+    const bool dead = rs->status == 612 || rs->status == 701;
+    return dead && verdict == VERDICT_RESTART && has_keys(ctx, up) ? VERDICT_UNKNOWN : verdict;
 }
 
 #define COMMON_STEPS                                                                                                                       \
@@ -182,13 +183,13 @@ static bool qiniu_ask(const DestCtx *ctx, const Upload *up, Phase phase, unsigne
     g_autofree char *name = name_of(up, phase, part);
     const char *unanswered = g_hash_table_lookup(q->asked, name);
     const DestStep *step = step_of(ctx, up, phase);
-    if (step->ask == NULL)
+    const bool query = qiniu_lacks_hosts(ctx) && (step->ask != NULL || phase == PHASE_OPEN); /* once, before many blocks need it */
+    if (step->ask == NULL && !query)
         return true;
     if (g_strcmp0(unanswered, "?") == 0)
         q->query_at++;
     else if (unanswered != NULL)
         qiniu_leave_host(ctx, unanswered);
-    const bool query = qiniu_lacks_hosts(ctx);
     const bool asked = query ? qiniu_ask_hosts(ctx, up, rq_out, error) : step->ask(ctx, up, part, rq_out, error);
     if (asked && *rq_out != NULL)
         note_asked(q, g_steal_pointer(&name), *rq_out, query);

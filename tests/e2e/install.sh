@@ -38,11 +38,22 @@ applications=$!
     "$root/venv/bin/pip" -q --disable-pip-version-check install oss2==2.19.1 alibabacloud-oss-v2==1.4.1 ||
     echo '*** the SDKs of Aliyun OSS could not be installed: what they prove is SKIPPED' >&2
 
+"$root/venv/bin/python" -c 'import qiniu' 2>/dev/null || "$root/venv/bin/pip" -q --disable-pip-version-check install qiniu==7.18.0 ||
+    echo '*** the Qiniu library could not be installed: its tests are SKIPPED' >&2
+
 if [ ! -x "$root/bin/versitygw" ]; then
     if command -v go >/dev/null && [ "$(printf '%s\n' go1.25 "$(go env GOVERSION)" | sort -V | head -1)" = go1.25 ]; then
         GOBIN="$root/bin" GOFLAGS=-p=2 go install github.com/versity/versitygw/cmd/versitygw@v1.8.0 || echo '*** versitygw could not be built: its tests are SKIPPED' >&2
     else
         echo '*** no Go >= 1.25: the versitygw tests are SKIPPED' >&2
+    fi
+fi
+
+if [ ! -x "$root/bin/kodo-go" ]; then
+    if command -v go >/dev/null; then
+        (cd "$here/kodo-go" && GOFLAGS='-p=2 -mod=readonly' go build -o "$root/bin/kodo-go" .) || echo '*** kodo-go could not be built: the tests with the Go library of Qiniu are SKIPPED' >&2
+    else
+        echo '*** no Go: the tests with the Go library of Qiniu are SKIPPED' >&2
     fi
 fi
 
