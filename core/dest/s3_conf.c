@@ -1,7 +1,7 @@
 #include "s3_priv.h"
 
-const char *const s3_shared[] = { "acl",       "storage-class", "sse",      "header",           "meta",      "tag",
-                                  "if-exists", "addressing",    "checksum", "unsigned-payload", "part-size", "public-url", NULL };
+const char *const s3_shared[] = { "acl",      "storage-class",    "sse",       "header",     "meta", "tag", "if-exists", "addressing",
+                                  "checksum", "unsigned-payload", "part-size", "public-url", NULL };
 
 static bool option_is(const DestConf *conf, const char *name, const char *value)
 {
