@@ -43,6 +43,10 @@ static const FaultInfo faults[N_FAULTS] = {
         "Grant s3:PutObject (and s3:AbortMultipartUpload) on this prefix to the key in use, then retry." },
     [FAULT_NO_CREDENTIALS] = { "no-credentials", CURE_USER, SCOPE_DEST,
         "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile that holds them (--profile)." },
+    [FAULT_SIGN_IN] = { "not-signed-in", CURE_USER, SCOPE_DEST,
+        "Give hoist the sign-in of the application (sign-in and secret of the [dest] group), and the right to upload there; then retry." },
+    [FAULT_GRANT] = { "grant-refused", CURE_USER, SCOPE_DEST,
+        "Application and store disagree: look at the application's keys and clock, and at what it signs (headers, type, size); then retry." },
 
     [FAULT_NO_BUCKET] = { "no-such-bucket", CURE_USER, SCOPE_DEST,
         "Check the bucket's name and the endpoint; hoist never creates buckets." },

@@ -31,6 +31,8 @@ typedef enum {
     FAULT_EXPIRED,          /* session token or grant ended */
     FAULT_DENIED,
     FAULT_NO_CREDENTIALS,
+    FAULT_SIGN_IN,          /* an application does not know us, or lets us do nothing */
+    FAULT_GRANT,            /* the store refuses what an application granted */
     /* where it goes */
     FAULT_NO_BUCKET,
     FAULT_REGION,

@@ -12,17 +12,17 @@ static const AnswerRow store_rows[] = {
     { 0, "BadDigest", VERDICT_RETRY, FAULT_CHECKSUM, NULL },
     { 0, "Md5Mismatch", VERDICT_RETRY, FAULT_CHECKSUM, NULL },
     { 0, "XAmzContentChecksumMismatch", VERDICT_RETRY, FAULT_CHECKSUM, NULL },
-    { 0, "SignatureDoesNotMatch", VERDICT_FAIL, FAULT_SIGNATURE,
+    { 0, "SignatureDoesNotMatch", VERDICT_FAIL, FAULT_GRANT,
       "the application signed another request than its description makes (headers, type, size)" },
-    { 0, "RequestTimeTooSkewed", VERDICT_FAIL, FAULT_CLOCK, "the clock of the application, which signs, is wrong" },
+    { 0, "RequestTimeTooSkewed", VERDICT_FAIL, FAULT_GRANT, "the clock of the application, which signs, is wrong" },
     { 0, "NoSuchBucket", VERDICT_FAIL, FAULT_NO_BUCKET, NULL },
     { 0, "ContainerNotFound", VERDICT_FAIL, FAULT_NO_BUCKET, NULL },
     { 0, "QuotaExceeded", VERDICT_FAIL, FAULT_QUOTA, NULL },
     { 0, "BlobAlreadyExists", VERDICT_FAIL, FAULT_EXISTS, NULL },
     { 0, "Duplicate", VERDICT_FAIL, FAULT_EXISTS, NULL },
     { 0, "SlowDown", VERDICT_RETRY, FAULT_SLOW_DOWN, NULL },
-    { 0, "expired", VERDICT_FAIL, FAULT_EXPIRED, "what the application granted has ended" },
-    { 403, NULL, VERDICT_FAIL, FAULT_DENIED, "the store does not accept what the application granted" },
+    { 0, "expired", VERDICT_FAIL, FAULT_GRANT, "what the application granted has ended" },
+    { 403, NULL, VERDICT_FAIL, FAULT_GRANT, "the store does not accept what the application granted" },
     { 0, NULL, VERDICT_OK, FAULT_NONE, NULL },
 };
 
@@ -335,23 +335,23 @@ static Verdict read_notify(const DestCtx *ctx, Upload *up, unsigned part, const 
 
 /* ---- which way an upload goes ---- */
 
-static const BrokerWay *way_of(const DestCtx *ctx, const Upload *up)
+/* Phases other than PART are those of parts: an upload that is there only to be aborted has no plan. */
+static const BrokerWay *way_of(const DestCtx *ctx, const Upload *up, Phase phase)
 {
-    const Broker *b = broker_of(ctx);
-    if (b->inner != NULL)
+    if (broker_of(ctx)->inner != NULL)
         return &broker_inner;
-    return up->multipart ? &broker_parts : &broker_whole;
+    return up->multipart || phase != PHASE_PART ? &broker_parts : &broker_whole;
 }
 
 #define HAND_ON(name, phase)                                                                                                               \
     static bool ask_##name(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)                          \
     {                                                                                                                                      \
-        const DestStep *step = &way_of(ctx, up)->step[phase];                                                                              \
+        const DestStep *step = &way_of(ctx, up, phase)->step[phase];                                                                       \
         return step->ask == NULL || step->ask(ctx, up, part, rq_out, error);                                                               \
     }                                                                                                                                      \
     static Verdict read_##name(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error)                          \
     {                                                                                                                                      \
-        const DestStep *step = &way_of(ctx, up)->step[phase];                                                                              \
+        const DestStep *step = &way_of(ctx, up, phase)->step[phase];                                                                       \
         return step->read == NULL ? VERDICT_OK : step->read(ctx, up, part, rs, error);                                                     \
     }
 
@@ -366,7 +366,7 @@ HAND_ON(abort, PHASE_ABORT)
 
 static unsigned broker_digests(const DestCtx *ctx, const Upload *up)
 {
-    const BrokerWay *way = up == NULL ? broker_of(ctx)->inner != NULL ? &broker_inner : &broker_whole : way_of(ctx, up);
+    const BrokerWay *way = up == NULL ? broker_of(ctx)->inner != NULL ? &broker_inner : &broker_whole : way_of(ctx, up, PHASE_PART);
     return way->digests(ctx, up);
 }
 

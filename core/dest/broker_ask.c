@@ -206,7 +206,7 @@ static bool sign_in(const Scope *s, const DescRequest *d, Request *rq, GError **
         const SignIn *row = &g_array_index(b->sign_ins, SignIn, i);
         const char *secret = credentials_secret(s->ctx->creds, row->name);
         if (secret == NULL) {
-            fault_set(error, FAULT_NO_CREDENTIALS, "the secret \"%s\" for the application is not set", row->name);
+            fault_set(error, FAULT_SIGN_IN, "the secret \"%s\" for the application is not set", row->name);
             return false;
         }
         char *value = g_strconcat(row->before, secret, NULL);
@@ -248,8 +248,8 @@ bool status_ok(const GArray *ok, int status)
 Verdict broker_refused(const DestCtx *ctx, const Response *rs, const char *what, GError **error)
 {
     static const AnswerRow rows[] = {
-        { 401, NULL, VERDICT_FAIL, FAULT_DENIED, "the application wants a sign-in, or another one (sign-in, secret)" },
-        { 403, NULL, VERDICT_FAIL, FAULT_DENIED, "the application refuses; is the sign-in right (sign-in, secret)?" },
+        { 401, NULL, VERDICT_FAIL, FAULT_SIGN_IN, "the application wants a sign-in, or another one (sign-in, secret)" },
+        { 403, NULL, VERDICT_FAIL, FAULT_SIGN_IN, "the application refuses; is the sign-in right (sign-in, secret)?" },
         { 409, "duplicate", VERDICT_FAIL, FAULT_EXISTS, NULL },
         { 409, "exists", VERDICT_FAIL, FAULT_EXISTS, NULL },
         { 0, NULL, VERDICT_OK, FAULT_NONE, NULL },

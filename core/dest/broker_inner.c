@@ -20,11 +20,10 @@ static const struct {
     const DestOps *ops;
     GrantUse use;
 } inners[] = {
-    { "tus", &dest_tus, GRANT_OPENS },
-    { "gcs", &dest_gcs, GRANT_OPENS },
-    { "ranged", &dest_ranged, GRANT_OPENS },
-    { "s3", &dest_s3, GRANT_IS_KEYS },
-    { "qiniu-v2", &dest_qiniu, GRANT_SIGNS },
+    { "tus", &dest_tus, GRANT_OPENS },       { "gcs", &dest_gcs, GRANT_OPENS },
+    { "ranged", &dest_ranged, GRANT_OPENS }, { "uploadthing", &dest_uploadthing, GRANT_OPENS },
+    { "azure", &dest_azure, GRANT_SIGNS },   { "chunks", &dest_chunks, GRANT_SIGNS },
+    { "s3", &dest_s3, GRANT_IS_KEYS },       { "qiniu-v2", &dest_qiniu, GRANT_SIGNS },
 };
 
 static GrantUse use_of(const Broker *b)
@@ -86,8 +85,8 @@ bool inner_open(Broker *b, const DestConf *conf, GError **error)
     if (is_tus(b))
         return true;
     const bool keys = use_of(b) == GRANT_IS_KEYS;
-    g_autofree char *url = keys || u->url == NULL ? NULL : broker_fixed_text(b, u->url);
-    if (url == NULL && u->url != NULL && use_of(b) == GRANT_SIGNS) {
+    g_autofree char *url = u->url == NULL ? NULL : broker_fixed_text(b, u->url);
+    if (url == NULL && u->url != NULL && use_of(b) == GRANT_SIGNS && b->inner == &dest_qiniu) {
         fault_set(error, FAULT_CONFIG, "%s: upload: with this protocol \"url\" is a host that is known beforehand", b->desc->file);
         return false;
     }
@@ -327,10 +326,15 @@ STEP(abort, PHASE_ABORT)
 
 /* ---- plan */
 
+/* The first file is read before the keys are there: as if they were. */
 static unsigned digests(const DestCtx *ctx, const Upload *up)
 {
-    const DestCtx inner = inner_ctx(ctx);
-    return is_tus(broker_of(ctx)) ? 0 : inner.ops->digests(&inner, up);
+    static const Credentials some;
+    const Broker *b = broker_of(ctx);
+    DestCtx inner = inner_ctx(ctx);
+    if (use_of(b) == GRANT_IS_KEYS && inner.creds == NULL)
+        inner.creds = &some;
+    return is_tus(b) ? 0 : b->inner->digests(&inner, up);
 }
 
 static bool plan(const DestCtx *ctx, Upload *up, uint64_t part_size_wanted, GError **error)

@@ -382,7 +382,7 @@ Fill fill_value(const Scope *s, const Placeholder *p, JsonNode **out, GError **e
     }
     g_autoptr(JsonNode) value = raw_value(s, p);
     if (value == NULL && g_str_equal(p->root, "secret")) {
-        fault_set(error, FAULT_NO_CREDENTIALS, "the secret \"%s\" is not set", p->member);
+        fault_set(error, FAULT_SIGN_IN, "the secret \"%s\" is not set", p->member);
         return FILL_FAILED;
     }
     if (value == NULL)
