@@ -582,9 +582,11 @@ static void after_resume(Hoist *e, Job *job)
         else if (!up->parts[i].done && known)
             drop_part(e, job, i);
     }
+    if (job->resumed_noted) { /* asked in the middle of this run: no news for a person, and no bar falls */
+        job->acked_bytes = MAX(job->acked_bytes, upload_done_bytes(up));
+        return;
+    }
     job->acked_bytes = upload_done_bytes(up);
-    if (job->resumed_noted)
-        return; /* asked in the middle of this run: no news for a person */
     job->resumed = job->resumed_noted = true;
     g_free(job->rec.note);
     if (up->serial && up->n_parts == 1)

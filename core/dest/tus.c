@@ -637,7 +637,8 @@ static bool ask_remove(const DestCtx *ctx, const Upload *up, unsigned part, Requ
 static Verdict read_remove(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error)
 {
     (void)up, (void)part;
-    return rs->status >= 200 && rs->status < 300 ? VERDICT_OK : tus_failed(ctx, rs, error);
+    const bool absent = rs->status == 404 || rs->status == 410;
+    return absent || (rs->status >= 200 && rs->status < 300) ? VERDICT_OK : tus_failed(ctx, rs, error);
 }
 
 /* ---- the row */

@@ -364,6 +364,14 @@ def test_user_and_password(t):
     assert {e["head"].get("authorization") for e in w.server.log} == {wanted}
 
 
+def test_rm(t):
+    w = World(t)
+    key = w.sent(w.write("a.bin", b"x"))["a.bin"]["key"]
+    r = w.hoist.run("rm", w.to + key)
+    assert r.returncode == 0 and w.server.uploads == {}, (r.out, r.err)
+    w.lawful()
+
+
 def test_other_origins_get_no_credentials(t):
     """An upload that is named on another host gets the file, and nothing else."""
     storage = Tusd(extensions="creation")
@@ -428,9 +436,6 @@ def test_servers_that_break_the_protocol(t):
         p.kill()
         p.communicate()
         assert seen and seen[-1][0] == name and words in seen[-1][1], f"{what}: {seen}"
-
-
-# ---------------------------------------------------------------------------------------------------------------- optional servers
 
 
 if __name__ == "__main__":
