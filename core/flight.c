@@ -162,6 +162,10 @@ static int on_connected(void *ctx, char *peer, char *local, int peer_port, int l
 {
     (void)peer, (void)local, (void)peer_port;
     Flight *f = ctx;
+    if (f->job->rq->once && atomic_load_explicit(&f->job->connected, memory_order_relaxed) && f->header_bytes == 0) {
+        fault_set(&f->error, FAULT_BROKEN, "the connection broke before an answer came");
+        return CURL_PREREQFUNC_ABORT;
+    }
     f->socket = lane_socket_find(f->lane, local_port);
     atomic_store_explicit(&f->job->connected, true, memory_order_relaxed);
     atomic_store_explicit(&f->job->answering, false, memory_order_relaxed);

@@ -141,7 +141,7 @@ TransferAnswer *flight_end(Flight *f, CURLcode code, bool stalled, bool *again_o
         answer->rs->status = f->status;
     } else {
         flight_fault(f, code == CURLE_OK ? CURLE_WEIRD_SERVER_REPLY : code, stalled, &answer->error);
-        answer->free_retry = !stalled && is_free_retry(f, code);
+        answer->free_retry = !stalled && !f->job->rq->once && is_free_retry(f, code);
     }
     *again_out = answer->rs != NULL && code == CURLE_OK && !f->rewound && flight_all_sent(f) && f->job->rq->user == NULL;
     return answer;

@@ -14,6 +14,11 @@
 /* up->step while collections are made: 0 = not begun; then 1 + level on the way up, and STEP_DOWN more on the way down. */
 enum { STEP_DOWN = 1 << 16, STEP_MADE = 1 << 17 };
 enum { STEP_OBJECT = 1, STEP_CLEAN = 2 }; /* of VERIFY */
+enum { STEP_BEFORE = 1 << 18 };           /* of OPEN: what has the name now? */
+
+/* Handle of a file that is known to be there under its temporary name. After a restart that is not known: MOVE may have been obeyed, and to
+ * repeat it would make some servers (x/net/webdav) remove the file that it made. */
+#define STAGED "staged"
 
 DavWay dav_way(const Upload *up)
 {
@@ -130,7 +135,7 @@ static bool collection_known(const DestCtx *ctx, const Upload *up)
 {
     const Dav *dav = dav_of(ctx);
     g_autofree char *path = dav_collection_path(dav, up->key, 0);
-    return strchr(up->key, '/') == NULL || g_hash_table_contains(dav->collections, path);
+    return g_str_equal(path, "/") || g_hash_table_contains(dav->collections, path);
 }
 
 static void remember_collection(Dav *dav, char *path /* taken */)
@@ -138,6 +143,19 @@ static void remember_collection(Dav *dav, char *path /* taken */)
     if (g_hash_table_size(dav->collections) >= DAV_MAX_COLLECTIONS)
         g_hash_table_remove_all(dav->collections);
     g_hash_table_add(dav->collections, path);
+}
+
+/* Nobody is sure any more what is there. */
+static Verdict begin_collections(const DestCtx *ctx, Upload *up)
+{
+    g_hash_table_remove_all(dav_of(ctx)->collections);
+    up->step = 1;
+    return VERDICT_MORE;
+}
+
+static bool making_collections(const Upload *up)
+{
+    return up->step != 0 && up->step != STEP_MADE;
 }
 
 static bool ask_collection(const DestCtx *ctx, const Upload *up, Request **rq_out, GError **error)
@@ -163,6 +181,16 @@ static Verdict read_collection(const DestCtx *ctx, Upload *up, const Response *r
         return VERDICT_MORE;
     }
     return dav_failed(ctx, up, rs, error);
+}
+
+/* The same in the middle of another phase, whose request is asked for again behind it. */
+static Verdict read_collection_before(const DestCtx *ctx, Upload *up, const Response *rs, GError **error)
+{
+    const Verdict verdict = read_collection(ctx, up, rs, error);
+    if (verdict != VERDICT_OK)
+        return verdict;
+    up->step = STEP_MADE;
+    return VERDICT_MORE;
 }
 
 /* ---- LOOK */
@@ -212,6 +240,8 @@ static bool ask_open(const DestCtx *ctx, const Upload *up, unsigned part, Reques
     (void)part;
     if (dav_way(up) != DAV_CHUNKED)
         return up->step == 0 && collection_known(ctx, up) ? true : ask_collection(ctx, up, rq_out, error);
+    if (up->step == STEP_BEFORE)
+        return ask_look(ctx, up, part, rq_out, error);
     if (up->step != 0)
         return ask_collection(ctx, up, rq_out, error);
     if (!hand_over(staging_request(ctx, "MKCOL", up, "", error), rq_out))
@@ -224,8 +254,8 @@ static Verdict read_chunk_folder(const DestCtx *ctx, Upload *up, const Response 
 {
     const bool exists = rs->status == 405; /* of an answer that was lost, or an earlier run */
     if (exists || dav_succeeded(rs)) {
-        up->step = 1;
-        return collection_known(ctx, up) ? VERDICT_OK : VERDICT_MORE;
+        up->step = collection_known(ctx, up) ? STEP_BEFORE : 1;
+        return VERDICT_MORE;
     }
     if (rs->status != 404 && rs->status != 409 && rs->status != 501)
         return dav_failed(ctx, up, rs, error);
@@ -234,16 +264,37 @@ static Verdict read_chunk_folder(const DestCtx *ctx, Upload *up, const Response 
     return VERDICT_RESTART;
 }
 
+/* Should the answer to MOVE be lost and the folder of chunks be gone, another ETag than this shows that it was obeyed. */
+static Verdict read_before(const DestCtx *ctx, Upload *up, const Response *rs, GError **error)
+{
+    DavStat stat = { 0 };
+    const Verdict verdict = dav_stat_read(ctx, rs, &stat, error);
+    upload_set(&up->memo, stat.etag);
+    dav_stat_clear(&stat);
+    return verdict == VERDICT_MORE ? VERDICT_OK : verdict;
+}
+
+static Verdict read_open_collection(const DestCtx *ctx, Upload *up, const Response *rs, GError **error)
+{
+    Verdict verdict = VERDICT_OK;
+    if (rs->status != 403 || level_of(up->step) != 0) /* who may not make it may still write into it: the PUT tells */
+        verdict = read_collection(ctx, up, rs, error);
+    if (verdict != VERDICT_OK || dav_way(up) != DAV_CHUNKED)
+        return verdict;
+    up->step = STEP_BEFORE;
+    return VERDICT_MORE;
+}
+
 static Verdict read_open(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error)
 {
     (void)part;
     Verdict verdict;
     if (dav_way(up) == DAV_CHUNKED && up->step == 0)
         verdict = read_chunk_folder(ctx, up, rs, error);
-    else if (rs->status == 403 && level_of(up->step) == 0)
-        verdict = VERDICT_OK; /* who may not make it may still write into it: the PUT tells */
+    else if (up->step == STEP_BEFORE)
+        verdict = read_before(ctx, up, rs, error);
     else
-        verdict = read_collection(ctx, up, rs, error);
+        verdict = read_open_collection(ctx, up, rs, error);
     if (verdict == VERDICT_OK)
         up->step = 0;
     return verdict;
@@ -289,9 +340,7 @@ static bool ask_part(const DestCtx *ctx, const Upload *up, unsigned part, Reques
 {
     if (dav_way(up) == DAV_CHUNKED)
         return ask_chunk(ctx, up, part, rq_out, error);
-    if (up->step == 0 || up->step == STEP_MADE)
-        return ask_put(ctx, up, rq_out, error);
-    return ask_collection(ctx, up, rq_out, error);
+    return making_collections(up) ? ask_collection(ctx, up, rq_out, error) : ask_put(ctx, up, rq_out, error);
 }
 
 static const char *etag_of(const Response *rs)
@@ -323,11 +372,8 @@ static Verdict read_chunk(const DestCtx *ctx, Upload *up, unsigned part, const R
 static Verdict put_failed(const DestCtx *ctx, Upload *up, const Response *rs, GError **error)
 {
     const bool homeless = rs->status == 404 || rs->status == 409 || rs->status == 500;
-    if (homeless && up->step == 0) {
-        g_hash_table_remove_all(dav_of(ctx)->collections);
-        up->step = 1;
-        return VERDICT_MORE;
-    }
+    if (homeless && up->step == 0)
+        return begin_collections(ctx, up);
     if (rs->status == 412 && dav_way(up) == DAV_WHOLE) {
         fault_set(error, FAULT_EXISTS, "412: a file of this name is there already");
         up->refused_exists = true;
@@ -341,16 +387,12 @@ static Verdict read_part(const DestCtx *ctx, Upload *up, unsigned part, const Re
 {
     if (dav_way(up) == DAV_CHUNKED)
         return read_chunk(ctx, up, part, rs, error);
-    if (up->step != 0 && up->step != STEP_MADE) {
-        const Verdict verdict = read_collection(ctx, up, rs, error);
-        if (verdict != VERDICT_OK)
-            return verdict;
-        up->step = STEP_MADE;
-        return VERDICT_MORE;
-    }
+    if (making_collections(up))
+        return read_collection_before(ctx, up, rs, error);
     if (!dav_succeeded(rs))
         return put_failed(ctx, up, rs, error);
     upload_set(&up->parts[part].etag, etag_of(rs));
+    upload_set(&up->parts[part].handle, STAGED);
     up->parts[part].done = true;
     up->step = 0;
     if (dav_way(up) == DAV_WHOLE)
@@ -360,14 +402,19 @@ static Verdict read_part(const DestCtx *ctx, Upload *up, unsigned part, const Re
 
 /* ---- CLOSE */
 
-static bool ask_close(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
+static bool ask_staging(const DestCtx *ctx, const Upload *up, Request **rq_out, GError **error)
 {
-    (void)part;
+    g_autofree char *path = dav_staging_path(dav_of(ctx), up);
+    return hand_over(dav_stat_request(ctx, path, error), rq_out);
+}
+
+static bool ask_move(const DestCtx *ctx, const Upload *up, Request **rq_out, GError **error)
+{
     const bool chunked = dav_way(up) == DAV_CHUNKED;
     Request *rq = staging_request(ctx, "MOVE", up, chunked ? ".file" : "", error);
     if (!hand_over(rq, rq_out))
         return false;
-    rq->slow_answer = true;
+    rq->slow_answer = rq->once = true;
     destination_header(ctx, up, rq);
     request_header(rq, "Overwrite", dav_of(ctx)->only_new ? "F" : "T");
     if (chunked) {
@@ -375,6 +422,33 @@ static bool ask_close(const DestCtx *ctx, const Upload *up, unsigned part, Reque
         mtime_header(ctx, up, rq);
     }
     return true;
+}
+
+static bool looks_before_move(const Upload *up)
+{
+    return dav_way(up) == DAV_STAGED && up->parts[0].handle == NULL;
+}
+
+static bool ask_close(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
+{
+    (void)part;
+    if (looks_before_move(up))
+        return ask_staging(ctx, up, rq_out, error);
+    return making_collections(up) ? ask_collection(ctx, up, rq_out, error) : ask_move(ctx, up, rq_out, error);
+}
+
+static Verdict read_before_move(const DestCtx *ctx, Upload *up, const Response *rs, GError **error)
+{
+    DavStat stat = { 0 };
+    const Verdict verdict = dav_stat_read(ctx, rs, &stat, error);
+    dav_stat_clear(&stat);
+    if (verdict == VERDICT_OK)
+        upload_set(&up->parts[0].handle, STAGED);
+    else if (verdict == VERDICT_MORE)
+        fault_set(error, FAULT_UPLOAD_GONE, "404: the temporary file is gone");
+    else
+        return verdict;
+    return verdict == VERDICT_OK ? VERDICT_MORE : VERDICT_UNKNOWN;
 }
 
 static Verdict cannot_move(const DestCtx *ctx, const Response *rs, GError **error)
@@ -417,6 +491,12 @@ static Verdict chunked_move_failed(const DestCtx *ctx, const Upload *up, const R
 static Verdict read_close(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error)
 {
     (void)part;
+    if (looks_before_move(up))
+        return read_before_move(ctx, up, rs, error);
+    if (making_collections(up))
+        return read_collection_before(ctx, up, rs, error);
+    if (rs->status == 409 && up->step == 0)
+        return begin_collections(ctx, up); /* removed since */
     up->step = 0;
     if (dav_succeeded(rs)) {
         if (g_strcmp0(dest_learned_fact(ctx->learned, DAV_FACT_MOVE), "doubt") == 0)
@@ -442,11 +522,9 @@ static bool asks_staging(const Upload *up)
 
 static bool ask_verify(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
 {
-    (void)part;
     if (up->step == STEP_CLEAN)
         return hand_over(staging_request(ctx, "DELETE", up, "", error), rq_out);
-    g_autofree char *path = asks_staging(up) ? dav_staging_path(dav_of(ctx), up) : dav_object_path(dav_of(ctx), up->key);
-    return hand_over(dav_stat_request(ctx, path, error), rq_out);
+    return asks_staging(up) ? ask_staging(ctx, up, rq_out, error) : ask_look(ctx, up, part, rq_out, error);
 }
 
 /* What waits under its temporary name was not moved; its name is unique, so nobody but us could have. */
@@ -457,6 +535,8 @@ static Verdict read_staging(const DestCtx *ctx, Upload *up, const Response *rs, 
     dav_stat_clear(&stat);
     if (verdict != VERDICT_OK && verdict != VERDICT_MORE)
         return verdict;
+    if (verdict == VERDICT_MORE)
+        upload_set(&up->parts[0].handle, NULL);
     if (verdict == VERDICT_MORE || up->refused_exists) {
         up->step = verdict == VERDICT_MORE ? STEP_OBJECT : STEP_CLEAN;
         return VERDICT_MORE;
@@ -483,7 +563,7 @@ static bool is_ours(const DestCtx *ctx, const Upload *up, const Response *rs, co
     if (proof == DAV_PROOF_CHECKSUM || (staged && same_etag(stat->etag, up->parts[0].etag)))
         return true;
     if (dav_of(ctx)->nextcloud)
-        return mtime_s(up) > 0 && stat->modified_s == mtime_s(up);
+        return mtime_s(up) > 0 && stat->modified_s == mtime_s(up) && !same_etag(stat->etag, up->memo);
     response_date(rs, &server_s);
     return staged && up->opened_s > 0 && stat->modified_s >= up->opened_s + (server_s - ctx->now_s) - 1;
 }

@@ -69,6 +69,7 @@ typedef struct {
     uint64_t    body_bytes;     /* sum of the spans */
     size_t      answer_max;     /* bytes of body kept; more is FAULT_BAD_ANSWER */
     bool        slow_answer;    /* the server may take minutes to answer (Complete) */
+    bool        once;           /* must not reach the server twice unasked: a connection that turns out dead is no free retry */
     char       *user, *password;/* HTTP Digest sign-in, done by the transfer module; NULL = none. Wiped when freed */
 } Request;
 

@@ -368,6 +368,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with cloud.lock:
             if name not in cloud.uploads:
                 raise Refuse(404, "Sabre\\DAV\\Exception\\NotFound", f"File not found: {name}")
+            self.room(cloud, len(content))
             new = number not in folder.chunks
             folder.chunks[number], folder.total, folder.touched = content, total, cloud.now()
         return 201 if new else 204, {"OC-ETag": f'"{hashlib.md5(content).hexdigest()}"'}, ""

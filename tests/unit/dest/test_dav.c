@@ -386,6 +386,10 @@ static void test_collections_are_made_once(void)
     upload(&f, "top", 1);
     expect_ask(&f, PHASE_OPEN, 0, "nothing");
     clear(&f);
+    open_at(&f, "dav+https://files.example.net", "");
+    upload(&f, "top", 1);
+    expect_ask(&f, PHASE_OPEN, 0, "nothing"); /* the root is always there */
+    clear(&f);
 }
 
 /* A server that never has the parent, whatever it says of it: no endless walk up and down. */
@@ -459,17 +463,54 @@ static void test_refusals(void)
     }
 }
 
-static void test_moves_that_fail(void)
+/* Uploaded, and known to wait under its temporary name. */
+static void staged(Fixture *f, const char *key, uint64_t bytes)
+{
+    upload(f, key, bytes);
+    g_assert_cmpint(answer(f, PHASE_PART, 0, 201, NULL, NULL), ==, VERDICT_OK);
+}
+
+/* A second MOVE of the same file would make some servers remove the first one's: after a restart it is looked for. */
+static void test_move_after_a_restart(void)
 {
     Fixture f;
     open_at(&f, PLAIN, "");
     upload(&f, "a", 1);
+    expect_ask(&f, PHASE_CLOSE, 0, "PROPFIND https://files.example.net/base/.a.hoist-" NONCE);
+    g_autofree char *body = described(1, "x", "", "");
+    expect(&f, PHASE_CLOSE, 207, body, VERDICT_MORE, FAULT_NONE);
+    expect_ask(&f, PHASE_CLOSE, 0, "MOVE https://files.example.net/base/.a.hoist-" NONCE);
+    g_assert_true(f.rq->once);
+    upload(&f, "a", 1);
+    expect(&f, PHASE_CLOSE, 404, NULL, VERDICT_UNKNOWN, FAULT_UPLOAD_GONE);
+    expect_ask(&f, PHASE_VERIFY, 0, "PROPFIND https://files.example.net/base/.a.hoist-" NONCE);
+    clear(&f);
+}
+
+static void test_parent_gone_before_move(void)
+{
+    Fixture f;
+    open_at(&f, PLAIN, "");
+    staged(&f, "d/a", 1);
+    expect(&f, PHASE_CLOSE, 409, NULL, VERDICT_MORE, FAULT_NONE);
+    expect_ask(&f, PHASE_CLOSE, 0, "MKCOL https://files.example.net/base/d/");
+    expect(&f, PHASE_CLOSE, 201, NULL, VERDICT_MORE, FAULT_NONE);
+    expect_ask(&f, PHASE_CLOSE, 0, "MOVE https://files.example.net/base/d/.a.hoist-" NONCE);
+    expect(&f, PHASE_CLOSE, 409, NULL, VERDICT_RETRY, FAULT_CONFLICT);
+    clear(&f);
+}
+
+static void test_moves_that_fail(void)
+{
+    Fixture f;
+    open_at(&f, PLAIN, "");
+    staged(&f, "a", 1);
     expect(&f, PHASE_CLOSE, 502, NULL, VERDICT_AGAIN, FAULT_ENDPOINT); /* a proxy: without scheme and host */
     expect_ask(&f, PHASE_CLOSE, 0, "MOVE https://files.example.net/base/.a.hoist-" NONCE);
     g_assert_cmpstr(sent(&f, "Destination"), ==, "/base/a");
     expect(&f, PHASE_CLOSE, 502, NULL, VERDICT_RETRY, FAULT_SERVER);
     expect(&f, PHASE_CLOSE, 201, NULL, VERDICT_OK, FAULT_NONE);
-    upload(&f, "b", 1);
+    staged(&f, "b", 1);
     expect(&f, PHASE_CLOSE, 500, NULL, VERDICT_RETRY, FAULT_SERVER);
     expect(&f, PHASE_CLOSE, 500, NULL, VERDICT_RESTART, FAULT_UNSUPPORTED);
     upload(&f, "b", 1);
@@ -479,7 +520,7 @@ static void test_moves_that_fail(void)
     clear(&f);
 
     open_at(&f, PLAIN, "");
-    upload(&f, "a", 1);
+    staged(&f, "a", 1);
     expect(&f, PHASE_CLOSE, 405, NULL, VERDICT_RESTART, FAULT_UNSUPPORTED);
     clear(&f);
 }
@@ -593,6 +634,7 @@ static void test_only_new(void)
     expect(&f, PHASE_LOOK, 404, NULL, VERDICT_OK, FAULT_NONE);
     g_autofree char *body = described(3, "x", "", "");
     expect(&f, PHASE_LOOK, 207, body, VERDICT_FAIL, FAULT_EXISTS);
+    staged(&f, "a", 10);
     expect_ask(&f, PHASE_CLOSE, 0, "MOVE https://files.example.net/base/.a.hoist-" NONCE);
     g_assert_cmpstr(sent(&f, "Overwrite"), ==, "F");
     expect(&f, PHASE_CLOSE, 412, NULL, VERDICT_UNKNOWN, FAULT_EXISTS);
@@ -639,7 +681,11 @@ static void test_chunked_upload(void)
     g_assert_cmpstr(sent(&f, "Destination"), ==, "https://cloud.example.net/remote.php/dav/files/me/Photos/x/big");
     expect(&f, PHASE_OPEN, 201, NULL, VERDICT_MORE, FAULT_NONE);
     expect_ask(&f, PHASE_OPEN, 0, "MKCOL https://cloud.example.net/remote.php/dav/files/me/Photos/x/");
-    expect(&f, PHASE_OPEN, 405, NULL, VERDICT_OK, FAULT_NONE);
+    expect(&f, PHASE_OPEN, 405, NULL, VERDICT_MORE, FAULT_NONE);
+    expect_ask(&f, PHASE_OPEN, 0, "PROPFIND https://cloud.example.net/remote.php/dav/files/me/Photos/x/big");
+    g_autofree char *before = described(3, "&quot;old&quot;", "", "");
+    expect(&f, PHASE_OPEN, 207, before, VERDICT_OK, FAULT_NONE);
+    g_assert_cmpstr(f.up->memo, ==, "\"old\"");
     expect_ask(&f, PHASE_PART, 2, "PUT " CHUNKS "00003");
     g_assert_cmpstr(sent(&f, "OC-Total-Length"), ==, "41943040");
     g_assert_nonnull(sent(&f, "Destination"));
@@ -700,17 +746,26 @@ static void test_chunks_resume(void)
     clear(&f);
 }
 
-/* The folder of chunks is gone: moved, or forgotten after a day. Only the time we asked for tells. */
+/* The folder of chunks is gone: moved, or forgotten after a day. The time that we asked for and a new ETag tell. */
 static void test_chunks_gone(void)
 {
-    for (int same = 0; same < 2; same++) {
+    static const struct {
+        const char *etag, *modified;
+        bool ours;
+    } rows[] = {
+        { "new", "Tue, 14 Nov 2023 22:13:20 GMT", true },
+        { "old", "Tue, 14 Nov 2023 22:13:20 GMT", false }, /* what was there before */
+        { "new", "Thu, 15 Jan 2026 09:30:00 GMT", false },
+    };
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
         Fixture f;
         chunked(&f, "password=p");
+        upload_set(&f.up->memo, "\"old\"");
         expect_ask(&f, PHASE_VERIFY, 0, "PROPFIND " CHUNKS);
         expect(&f, PHASE_VERIFY, 404, NULL, VERDICT_MORE, FAULT_NONE);
         expect_ask(&f, PHASE_VERIFY, 0, "PROPFIND https://cloud.example.net/remote.php/dav/files/me/Photos/x/big");
-        g_autofree char *body = described(40 * MIB, "x", same ? "Tue, 14 Nov 2023 22:13:20 GMT" : "Thu, 15 Jan 2026 09:30:00 GMT", "");
-        expect(&f, PHASE_VERIFY, 207, body, same ? VERDICT_OK : VERDICT_RESTART, same ? FAULT_NONE : FAULT_UPLOAD_GONE);
+        g_autofree char *body = described(40 * MIB, rows[i].etag, rows[i].modified, "");
+        expect(&f, PHASE_VERIFY, 207, body, rows[i].ours ? VERDICT_OK : VERDICT_RESTART, rows[i].ours ? FAULT_NONE : FAULT_UPLOAD_GONE);
         clear(&f);
     }
 }
@@ -755,6 +810,8 @@ int main(int argc, char **argv)
     g_test_add_func("/dest/dav/collections-end", test_collections_end);
     g_test_add_func("/dest/dav/put-without-parent", test_put_without_parent);
     g_test_add_func("/dest/dav/refusals", test_refusals);
+    g_test_add_func("/dest/dav/move-after-a-restart", test_move_after_a_restart);
+    g_test_add_func("/dest/dav/parent-gone-before-move", test_parent_gone_before_move);
     g_test_add_func("/dest/dav/moves-that-fail", test_moves_that_fail);
     g_test_add_func("/dest/dav/long-name", test_long_name);
     g_test_add_func("/dest/dav/lost-move", test_lost_move);
