@@ -7,6 +7,7 @@
 //   expires  [seconds]                                    of grants in turn; the last one stays
 //   max, types                                            413 and 415 beyond these
 //   grant, notify  [how]                                  answers in turn, then "ok": a status, or a name of `odd` below
+//   name     text                                         of objects, where the application chooses it; else random
 //   kodo     {url, ak, sk, bucket, domain, policy}        for the Qiniu token
 // The signing is done by the vendors' own libraries.
 import fs from 'node:fs';
@@ -70,8 +71,8 @@ const grants = {
   },
   'POST /api/images/presigned': async (app, { contentType }) => {
     allowed(app, 0, contentType);
-    const fileName = keyOf(app, `${randomUUID()}.img`);
-    return { presignedUrl: await presignedPut(app, fileName.slice(app.store.prefix.length), contentType), fileName };
+    const name = app.name ?? `${randomUUID()}.img`;
+    return { presignedUrl: await presignedPut(app, name, contentType), fileName: keyOf(app, name) };
   },
   'GET /s3_credentials': async (app, { filename }) => {
     const { url, fields } = await presignedPost(app, filename, typeOf(filename));
@@ -106,6 +107,11 @@ const grants = {
       upload: { href: await presignedPut(app, oid, 'application/octet-stream'), header: { 'Content-Type': 'application/octet-stream' }, expires_in: 300 },
       verify: { href: `${base}/objects/verify`, expires_in: 300 },
     } }],
+  }),
+  // As Companion's route of this name; that one asks a service of AWS, this one gives the keys of the store.
+  'GET /s3/sts': async (app) => ({
+    credentials: { AccessKeyId: app.store.key, SecretAccessKey: app.store.secret, Expiration: new Date(Date.now() + nextExpiry(app) * 1000).toISOString() },
+    bucket: app.store.bucket, region: 'us-east-1',
   }),
   'POST /api/qiniu-upload': async (app, { fileName }) => {
     const key = keyOf(app, fileName);
