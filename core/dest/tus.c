@@ -221,6 +221,21 @@ static bool ask_small(const DestCtx *ctx, const Upload *up, Request **rq_out, GE
     return true;
 }
 
+static bool is_one_of(int status, const int *statuses, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (status == statuses[i])
+            return true;
+    return false;
+}
+
+/* Some servers say that they join partial uploads, and want of each what only the whole has. */
+static bool joins_not(int status)
+{
+    static const int statuses[] = { 400, 403, 405, 409, 422, 501 };
+    return is_one_of(status, statuses, G_N_ELEMENTS(statuses));
+}
+
 /* 4xx of a creation that may ask for more than the server can: the next one asks for less. */
 static Verdict create_refused(const DestCtx *ctx, const Upload *up, const Response *rs, GError **error)
 {
@@ -241,7 +256,7 @@ static Verdict create_refused(const DestCtx *ctx, const Upload *up, const Respon
         tus_forget(ctx, "creation-with-upload");
         return VERDICT_AGAIN;
     }
-    if (up->multipart && !up->serial && (rs->status == 400 || rs->status == 501)) {
+    if (up->multipart && !up->serial && joins_not(rs->status)) {
         tus_forget(ctx, "concatenation");
         return VERDICT_RESTART;
     }
@@ -608,9 +623,8 @@ static bool ask_abort(const DestCtx *ctx, const Upload *up, unsigned part, Reque
 static bool is_let_go(int status)
 {
     static const int statuses[] = { 400, 404, 405, 410, 501 };
-    for (unsigned i = 0; i < G_N_ELEMENTS(statuses); i++)
-        if (status == statuses[i])
-            return true;
+    if (is_one_of(status, statuses, G_N_ELEMENTS(statuses)))
+        return true;
     return status >= 200 && status < 300;
 }
 
