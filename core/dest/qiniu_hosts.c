@@ -117,7 +117,9 @@ static char *names_at(const Json *json, const char *pointer)
     JsonArray *array = node != NULL && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
     GString *names = g_string_new(NULL);
     for (guint i = 0; array != NULL && i < MIN(json_array_get_length(array), (guint)MAX_HOSTS); i++) {
-        g_autofree char *name = json_text_of(json_array_get_element(array, i));
+        JsonNode *element = json_array_get_element(array, i);
+        const bool text = JSON_NODE_HOLDS_VALUE(element) && json_node_get_value_type(element) == G_TYPE_STRING;
+        const char *name = text ? json_node_get_string(element) : NULL;
         if (host_valid(name))
             g_string_append_printf(names, "%s%s", names->len > 0 ? " " : "", name);
     }
