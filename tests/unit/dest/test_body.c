@@ -31,6 +31,22 @@ static void test_fields_and_rows(void)
     g_assert_null(body_row_field(body, 2, "Size"));
 }
 
+/* Azure wraps its rows once more. */
+static void test_rows_inside(void)
+{
+    g_autoptr(Body) body = parse("<BlockList><Extra>1</Extra><CommittedBlocks><Block><Name>a</Name><Size>1</Size></Block></CommittedBlocks>"
+                                 "<UncommittedBlocks><Block><Name>b</Name><Deep><Name>c</Name></Deep></Block><Other>2</Other></UncommittedBlocks>"
+                                 "<Name>d</Name></BlockList>");
+    g_assert_true(body_is(body, "BlockList"));
+    g_assert_cmpuint(body->rows->len, ==, 2);
+    g_assert_cmpstr(body_row_field(body, 0, "Size"), ==, "1");
+    g_assert_cmpstr(body_row_field(body, 1, "Name"), ==, "b");
+    g_assert_null(body_row_field(body, 1, "Size"));
+    g_assert_cmpstr(body_field(body, "Name"), ==, "d");
+    g_assert_cmpstr(body_field(body, "Extra"), ==, "1");
+    g_assert_null(body_field(body, "Other"));
+}
+
 static void test_first_of_a_name_counts(void)
 {
     g_autoptr(Body) body = parse("<Error><Code>A</Code><Code>B</Code></Error>");
@@ -187,6 +203,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/dest/body/fields-and-rows", test_fields_and_rows);
+    g_test_add_func("/dest/body/rows-inside", test_rows_inside);
     g_test_add_func("/dest/body/first-of-a-name-counts", test_first_of_a_name_counts);
     g_test_add_func("/dest/body/white-space-is-skipped", test_white_space);
     g_test_add_func("/dest/body/not-xml", test_alien);

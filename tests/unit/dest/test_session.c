@@ -1,97 +1,17 @@
 /* Sessions at a secret URL (session.c): what is asked, and what the answers of Cloud Storage and Graph make of an upload. */
-#include <string.h>
+#include "session_fixture.h"
 
-#include "core/dest/session.h"
-
-#define NOW_S   INT64_C(1768469400)
-#define MIB     (UINT64_C(1) << 20)
-#define KIB     (UINT64_C(1) << 10)
 #define SIGNED  "https://storage.example/b/k?X-Goog-Signature=SIGNATURE"
 #define SESSION "https://storage.example/b/k?upload_id=SESSIONID"
 
-typedef struct {
-    DestLearned learned;
-    DestCtx ctx;
-    Upload *up;
-    Request *rq;
-    GError *error;
-} Fixture;
-
 /* starts: the grant's header that opens a session. */
-static void fixture_open(Fixture *f, const DestOps *ops, uint64_t bytes, uint64_t part_size, bool starts)
+static void open_upload(Fixture *f, const DestOps *ops, uint64_t bytes, uint64_t part_size, bool starts)
 {
-    *f = (Fixture){ 0 };
-    f->ctx = (DestCtx){ .ops = ops, .learned = &f->learned, .now_s = NOW_S, .priv = ops->open(NULL, NULL) };
-    f->up = upload_new("k", bytes, 0);
-    g_assert_true(ops->plan(&f->ctx, f->up, part_size, NULL));
-    f->up->grant = g_new0(Grant, 1);
-    f->up->grant->url = g_strdup(starts ? SIGNED : SESSION);
-    f->up->grant->headers = g_ptr_array_new_with_free_func(g_free);
-    g_ptr_array_add(f->up->grant->headers, g_strdup("Content-Type: image/png"));
-    if (starts)
-        g_ptr_array_add(f->up->grant->headers, g_strdup("x-goog-resumable: start"));
-}
-
-static void fixture_clear(Fixture *f)
-{
-    f->ctx.ops->close(f->ctx.priv);
-    upload_free(f->up);
-    request_free(f->rq);
-    g_clear_error(&f->error);
-}
-
-static void digests(Fixture *f, char fill)
-{
-    g_autofree char *data = g_strnfill(f->up->size_bytes, fill);
-    for (unsigned i = 0; i < f->up->n_parts; i++) {
-        f->up->parts[i].digest = g_new0(DigestSet, 1);
-        digest_of(DIGEST_BIT(DIGEST_CRC32C), data, upload_part_bytes(f->up, i), f->up->parts[i].digest);
-    }
-}
-
-static void ask(Fixture *f, Phase phase, unsigned part)
-{
-    g_clear_error(&f->error);
-    g_clear_pointer(&f->rq, request_free);
-    g_assert_true(f->ctx.ops->step[phase].ask(&f->ctx, f->up, part, &f->rq, &f->error));
-    g_assert_no_error(f->error);
-}
-
-/* "METHOD URL|header|header bytes@offset" of the last request. */
-static void assert_asked(Fixture *f, Phase phase, unsigned part, const char *expected)
-{
-    ask(f, phase, part);
-    GString *text = g_string_new(f->rq->method);
-    g_string_append_printf(text, " %s", f->rq->url);
-    for (unsigned i = 0; i < f->rq->headers->len; i++)
-        g_string_append_printf(text, "|%s", (char *)f->rq->headers->pdata[i]);
-    if (f->rq->n_spans > 0)
-        g_string_append_printf(text, " %d@%d", (int)f->rq->spans[0].length, (int)f->rq->spans[0].offset);
-    g_assert_cmpstr(text->str, ==, expected);
-    g_string_free(text, TRUE);
-}
-
-/* headers: "name: value\n..." */
-static Verdict answer(Fixture *f, Phase phase, unsigned part, int status, const char *headers, const char *body)
-{
-    g_clear_error(&f->error);
-    g_autoptr(Response) rs = response_new();
-    rs->status = status;
-    g_auto(GStrv) lines = g_strsplit(headers == NULL ? "" : headers, "\n", -1);
-    for (unsigned i = 0; lines[i] != NULL; i++) {
-        const char *colon = strchr(lines[i], ':');
-        if (colon != NULL)
-            response_add_header(rs, lines[i], (size_t)(colon - lines[i]), colon + 1, strlen(colon + 1));
-    }
-    if (body != NULL)
-        g_byte_array_append(rs->body, (const guint8 *)body, (guint)strlen(body));
-    const Verdict verdict = f->ctx.ops->step[phase].read(&f->ctx, f->up, part, rs, &f->error);
-    g_assert_cmpint(f->error == NULL, ==, verdict == VERDICT_OK || verdict == VERDICT_MORE);
-    if (f->error != NULL) {
-        g_assert_null(strstr(f->error->message, "SIGNATURE"));
-        g_assert_null(strstr(f->error->message, "SESSIONID"));
-    }
-    return verdict;
+    static const char *const given[] = { "Content-Type: image/png", NULL };
+    static const char *const starting[] = { "Content-Type: image/png", "x-goog-resumable: start", NULL };
+    fixture_open(f, ops, NULL, NULL, NULL);
+    fixture_upload(f, "k", bytes, part_size);
+    fixture_grant(f, starts ? SIGNED : SESSION, starts ? starting : given);
 }
 
 static void open_session(Fixture *f)
@@ -117,7 +37,7 @@ static void test_plan(void)
     };
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
         Fixture f;
-        fixture_open(&f, cases[i].ops, cases[i].bytes, cases[i].wanted, true);
+        open_upload(&f, cases[i].ops, cases[i].bytes, cases[i].wanted, true);
         g_assert_cmpuint(f.up->part_size, ==, cases[i].part_size);
         g_assert_true(f.up->multipart && f.up->serial && f.up->probe && f.up->n_parts >= 1);
         fixture_clear(&f);
@@ -127,7 +47,7 @@ static void test_plan(void)
 static void test_gcs_open(void)
 {
     Fixture f;
-    fixture_open(&f, &dest_gcs, 10, 0, true);
+    open_upload(&f, &dest_gcs, 10, 0, true);
     assert_asked(&f, PHASE_OPEN, 0, "POST " SIGNED "|Content-Type: image/png|x-goog-resumable: start");
     g_assert_cmpint(answer(&f, PHASE_OPEN, 0, 201, "Location: " SESSION, NULL), ==, VERDICT_OK);
     g_assert_cmpstr(f.up->upload_id, ==, SESSION);
@@ -139,7 +59,7 @@ static void test_gcs_open(void)
 static void test_gcs_open_session_given(void)
 {
     Fixture f;
-    fixture_open(&f, &dest_gcs, 1024 * KIB, 256 * KIB, false);
+    open_upload(&f, &dest_gcs, 1024 * KIB, 256 * KIB, false);
     assert_asked(&f, PHASE_OPEN, 0, "PUT " SESSION "|Content-Range: bytes */*");
     g_assert_cmpint(answer(&f, PHASE_OPEN, 0, 308, "Range: bytes=0-299999", NULL), ==, VERDICT_OK);
     g_assert_cmpstr(f.up->upload_id, ==, SESSION);
@@ -172,7 +92,7 @@ static void test_open_refused(void)
     };
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
         Fixture f;
-        fixture_open(&f, cases[i].ops, 10, 0, true);
+        open_upload(&f, cases[i].ops, 10, 0, true);
         g_assert_cmpint(answer(&f, PHASE_OPEN, 0, cases[i].status, cases[i].headers, cases[i].body), ==, cases[i].verdict);
         g_assert_cmpint(fault_code(f.error), ==, cases[i].fault);
         g_assert_null(f.up->upload_id);
@@ -183,7 +103,7 @@ static void test_open_refused(void)
 static void test_gcs_pieces(void)
 {
     Fixture f;
-    fixture_open(&f, &dest_gcs, 600 * KIB, 256 * KIB, true);
+    open_upload(&f, &dest_gcs, 600 * KIB, 256 * KIB, true);
     open_session(&f);
     assert_asked(&f, PHASE_PART, 0, "PUT " SESSION "|Content-Range: bytes 0-262143/614400 262144@0");
     g_assert_cmpint(answer(&f, PHASE_PART, 0, 308, "Range: bytes=0-262143", NULL), ==, VERDICT_OK);
@@ -207,7 +127,7 @@ static void test_gcs_pieces(void)
 static void test_gcs_all_kept(void)
 {
     Fixture f;
-    fixture_open(&f, &dest_gcs, 300 * KIB, 256 * KIB, true);
+    open_upload(&f, &dest_gcs, 300 * KIB, 256 * KIB, true);
     open_session(&f);
     g_assert_cmpint(answer(&f, PHASE_RESUME, 0, 308, "Range: bytes=0-307199", NULL), ==, VERDICT_OK);
     g_assert_true(f.up->parts[0].done && !f.up->parts[1].done);
@@ -220,7 +140,7 @@ static void test_gcs_all_kept(void)
 static void test_empty_file(void)
 {
     Fixture f;
-    fixture_open(&f, &dest_gcs, 0, 0, true);
+    open_upload(&f, &dest_gcs, 0, 0, true);
     digests(&f, 'x');
     open_session(&f);
     assert_asked(&f, PHASE_PART, 0, "PUT " SESSION);
@@ -256,7 +176,7 @@ static void test_gcs_end(void)
         for (unsigned phase = PHASE_RESUME; phase <= PHASE_PART;
              phase += PHASE_PART - PHASE_RESUME) { /* an answer that was lost comes here */
             Fixture f;
-            fixture_open(&f, &dest_gcs, 9, 0, true);
+            open_upload(&f, &dest_gcs, 9, 0, true);
             digests(&f, 'x');
             open_session(&f);
             g_assert_cmpint(answer(&f, phase, 0, 200, cases[i].headers, cases[i].body), ==, cases[i].verdict);
@@ -295,7 +215,7 @@ static void test_session_failures(void)
     };
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
         Fixture f;
-        fixture_open(&f, cases[i].ops, MIB, 320 * KIB, true);
+        open_upload(&f, cases[i].ops, MIB, 320 * KIB, true);
         f.up->upload_id = g_strdup(SESSION);
         g_assert_cmpint(answer(&f, PHASE_PART, 0, cases[i].status, cases[i].headers, cases[i].body), ==, cases[i].verdict);
         g_assert_cmpint(fault_code(f.error), ==, cases[i].fault);
@@ -307,7 +227,7 @@ static void test_session_failures(void)
 static void test_ranged(void)
 {
     Fixture f;
-    fixture_open(&f, &dest_ranged, 700 * KIB, 320 * KIB, false);
+    open_upload(&f, &dest_ranged, 700 * KIB, 320 * KIB, false);
     assert_asked(&f, PHASE_OPEN, 0, "GET " SESSION);
     g_assert_cmpint(
         answer(&f, PHASE_OPEN, 0, 200, NULL, "{\"nextExpectedRanges\":[\"0-\"],\"expirationDateTime\":\"2026-01-16T09:30:00Z\"}"), ==,
@@ -334,7 +254,7 @@ static void test_abort(void)
                   { 410, VERDICT_OK }, { 500, VERDICT_RETRY }, { 403, VERDICT_FAIL } };
     for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
         Fixture f;
-        fixture_open(&f, &dest_gcs, MIB, 0, true);
+        open_upload(&f, &dest_gcs, MIB, 0, true);
         open_session(&f);
         assert_asked(&f, PHASE_ABORT, 0, "DELETE " SESSION);
         g_assert_cmpint(answer(&f, PHASE_ABORT, 0, cases[i].status, NULL, NULL), ==, cases[i].verdict);
@@ -347,7 +267,7 @@ static void test_without_grant(void)
     static const DestOps *const ops[] = { &dest_gcs, &dest_ranged };
     for (unsigned i = 0; i < G_N_ELEMENTS(ops); i++) {
         Fixture f;
-        fixture_open(&f, ops[i], MIB, 0, true);
+        open_upload(&f, ops[i], MIB, 0, true);
         g_clear_pointer(&f.up->grant, grant_free);
         g_assert_false(ops[i]->step[PHASE_OPEN].ask(&f.ctx, f.up, 0, &f.rq, &f.error));
         g_assert_cmpint(fault_code(f.error), ==, FAULT_BUG);
