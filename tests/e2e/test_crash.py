@@ -6,14 +6,21 @@ rclone gets every point; the slower servers every fifth, each from another one o
 import concurrent.futures
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
 import threading
 import time
 
+import brokers
 import lib
+import nextcloud
+from kodo import Kodo
+from oss import Oss
 from proxy import Proxy
+from test_dav import RcloneDav
+from tusd import Tusd
 
 AT_ONCE = 2
 IMAGES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "images")
@@ -30,13 +37,19 @@ class World:
         self.client = self.server.client()
         self.src = t.path("src")
         self.lock, self.cases = threading.Lock(), 0
+        self.write_sources()
+        self.wanted, self.points = self.undisturbed()
+
+    def write_sources(self):
         lib.write(f"{self.src}/empty", b"")
         lib.write(f"{self.src}/small.txt", b"a few bytes\n")
         lib.write(f"{self.src}/sub/middle.bin", lib.data(300000))
         lib.write(f"{self.src}/large.bin", lib.data(17 * 1024 * 1024 + 123, seed=2))
         for name in ("plain.jpg", "alpha.png"):
             shutil.copy(f"{IMAGES}/{name}", f"{self.src}/{name}")
-        self.wanted, self.points = self.undisturbed()
+
+    def args(self, case):
+        return ["--to", f"s3://{case.bucket}/{case.prefix}", "--part-size", "5MiB", "--images", "web", self.src]
 
     def undisturbed(self):
         case = Case(self)
@@ -44,11 +57,21 @@ class World:
         status, events, err = case.up(case.args, env={"HOIST_CRASH_COUNT": count})
         assert status == 0, f"undisturbed: {status} {err}"
         found = case.objects()
+        self.check_undisturbed(found)
+        case.close()
+        return found, int(open(count).read())
+
+    def check_undisturbed(self, found):
         sources = {k: v for k, v in lib.tree(self.src).items() if not k.endswith((".jpg", ".png"))}
         assert {k: v for k, v in found.items() if not k.endswith(".webp")} == sources, sorted(found)
         assert len(found) == len(sources) + 2
-        case.close()
-        return found, int(open(count).read())
+
+    def check(self, case):
+        """What else has to be so at the end of a case."""
+
+    def orphans(self, case):
+        """Unfinished uploads that nobody can find again."""
+        return 0
 
     def get(self, bucket, key):
         return self.client.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -57,6 +80,269 @@ class World:
         with self.lock:
             self.cases += 1
             return self.cases
+
+
+class Brokered(World):
+    """Below rclone, by way of an application that hands out uploads: Uppy Companion, so one file in parts, or one that is told of each file."""
+
+    def __init__(self, t, program, to, content):
+        self.program, self.to, self.content = program(t.path(program.name)), to, content
+        t.later(self.program.stop)
+        self.program.start()
+        self.apps = {}
+        super().__init__(t, lib.Rclone)
+
+    def write_sources(self):
+        lib.write(f"{self.src}/file.bin", self.content)
+
+    def args(self, case):
+        store = brokers.store_of(self.server, case.proxy.url, case.prefix, case.bucket)
+        app = self.apps[case] = self.program.case(store, name="file.bin")
+        lines = ["[dest app]", *(line.replace("BASE", app.base) for line in self.to), ""]
+        lib.write(f"{case.home}/config/hoist/config.ini", "\n".join(lines).encode())
+        return ["--to", "app", "--images", "none", f"{self.src}/file.bin"]
+
+    def check_undisturbed(self, found):
+        assert list(found.values()) == [self.content], sorted(found)
+
+    def check(self, case):
+        if self.program.name == "app":
+            assert len(self.apps[case].notifies()) >= 1, "the application did not hear of it"
+
+    def orphans(self, case):
+        """Killed before the answer to create: Companion does not list uploads."""
+        creates = [e for e in self.apps[case].seen(method="POST") if e["target"].endswith("/s3/multipart")]
+        return max(0, len(creates) - 1)
+
+
+class AliyunServer(lib.Server):
+    """The emulator of OSS, as the cases see a server."""
+    name = "oss"
+
+    def start(self):
+        self.oss = Oss(self.folder)
+        self.url = self.oss.url
+        return self
+
+    def client(self):
+        return None
+
+    def make_bucket(self, bucket):
+        assert bucket in self.oss.objects
+
+    def keys(self, bucket, prefix=""):
+        return {k: o["size"] for k, o in self.oss.objects[bucket].items() if k.startswith(prefix)}
+
+    def open_uploads(self, bucket):
+        return [u["key"] for u in self.oss.uploads.values() if u["bucket"] == bucket]
+
+    def stop(self):
+        self.oss.close()
+        super().stop()
+
+
+class Aliyun(World):
+    """One file in parts."""
+
+    def __init__(self, t):
+        self.content = lib.data(700000, seed=7)
+        super().__init__(t, AliyunServer)
+
+    def write_sources(self):
+        lib.write(f"{self.src}/file.bin", self.content)
+
+    def args(self, case):
+        oss = self.server.oss
+        case.hoist.env.update(OSS_ENDPOINT=case.proxy.url, OSS_ACCESS_KEY_ID=oss.key, OSS_ACCESS_KEY_SECRET=oss.secret)
+        return ["--to", f"oss://{case.bucket}/{case.prefix}", "--part-size", "128KiB", "--images", "none", f"{self.src}/file.bin"]
+
+    def check_undisturbed(self, found):
+        assert list(found.values()) == [self.content], sorted(found)
+
+    def get(self, bucket, key):
+        return self.server.oss.get(key, bucket)
+
+
+class TusServer(lib.Server):
+    """The strict tus server, as the cases see a server. Keys are what the metadata says."""
+    name = "tus"
+
+    def start(self):
+        self.tus = Tusd(extensions="creation,creation-with-upload,checksum,termination")
+        self.url = self.tus.url
+        return self
+
+    def client(self):
+        return None
+
+    def make_bucket(self, bucket):
+        pass
+
+    def keys(self, bucket, prefix=""):
+        return {k: len(v) for k, v in self.tus.contents().items() if k.startswith(prefix)}
+
+    def open_uploads(self, bucket):
+        with self.tus.lock:
+            return [u.metadata["relativePath"] for u in self.tus.uploads.values() if not u.done]
+
+    def stop(self):
+        self.tus.close()
+        super().stop()
+
+
+class Tus(World):
+    """One file in chunks with checksums."""
+
+    def __init__(self, t):
+        self.content = lib.data(3 * 1024 * 1024 + 7, seed=8)
+        super().__init__(t, TusServer)
+
+    def write_sources(self):
+        lib.write(f"{self.src}/file.bin", self.content)
+
+    def args(self, case):
+        return ["--to", f"tus+{case.proxy.url}/files/", "--key", case.prefix + "{name}", "--part-size", "1MiB", "--images", "none",
+                f"{self.src}/file.bin"]
+
+    def check_undisturbed(self, found):
+        assert list(found.values()) == [self.content], sorted(found)
+
+    def get(self, bucket, key):
+        return self.server.tus.contents()[key]
+
+    def check(self, case):
+        assert self.server.tus.violations == [], self.server.tus.violations
+
+    def orphans(self, case):
+        """Killed before the answer to the creation was written down: nobody knows where that upload is, and it expires."""
+        return len([e for e in case.proxy.log if e["method"] == "POST" and e["forwarded"]]) - 1
+
+
+class KodoServer(lib.Server):
+    """The stand-in for Qiniu Kodo, as the cases see a server."""
+    name = "kodo"
+
+    def start(self):
+        self.kodo = Kodo(self.folder, {self.key: self.secret}, {"bucket": {}})
+        self.url = self.kodo.url
+        return self
+
+    def client(self):
+        return None
+
+    def make_bucket(self, bucket):
+        assert bucket in self.kodo.buckets
+
+    def keys(self, bucket, prefix=""):
+        return {k: o["fsize"] for (_, k), o in self.kodo.objects.items() if k.startswith(prefix)}
+
+    def open_uploads(self, bucket):
+        return [u["key"] for u in self.kodo.uploads.values()]
+
+    def stop(self):
+        self.kodo.close()
+        super().stop()
+
+
+class Qiniu(World):
+    """One file in parts, or in blocks."""
+
+    def __init__(self, t, way):
+        self.content, self.way = lib.data(8 * 1024 * 1024 + 7, seed=9), way
+        super().__init__(t, KodoServer)
+
+    def write_sources(self):
+        lib.write(f"{self.src}/file.bin", self.content)
+
+    def args(self, case):
+        case.hoist.env.update(QINIU_ACCESS_KEY=lib.KEY, QINIU_SECRET_KEY=lib.SECRET)
+        return ["--to", f"qiniu://{case.bucket}/{case.prefix}", "--endpoint", case.proxy.url, "--qiniu-version", self.way, "--images", "none",
+                f"{self.src}/file.bin"]
+
+    def check_undisturbed(self, found):
+        assert list(found.values()) == [self.content], sorted(found)
+
+    def get(self, bucket, key):
+        return self.server.kodo.content(bucket, key)
+
+    def orphans(self, case):
+        """Killed before the answer to init was written down: Kodo does not list uploads, they end after a week."""
+        return len([e for e in case.proxy.log if e["method"] == "POST" and e["target"].endswith("/uploads")]) - 1
+
+    def check(self, case):
+        parts = [e["target"] for e in case.proxy.log if e["method"] == "PUT" and e["status"] == 200]
+        assert len(parts) == len(set(parts)), f"sent again though the store had it: {parts}"
+
+
+class Dav(World):
+    """One file to a WebDAV server that removes a file when it is told twice to rename another one to it."""
+
+    def __init__(self, t, kind=RcloneDav, size=300000):
+        self.content = lib.data(size, seed=9)
+        super().__init__(t, kind)
+
+    def write_sources(self):
+        lib.write(f"{self.src}/file.bin", self.content)
+
+    def base(self, case):
+        return case.proxy.url
+
+    def args(self, case):
+        case.hoist.env["HOIST_DAV_PASSWORD"] = nextcloud.PASSWORD
+        return ["--to", f"dav+{self.base(case)}", "--key", case.prefix + "{name}", "--user", nextcloud.USER, "--part-size", "5MiB", "--images", "none",
+                f"{self.src}/file.bin"]
+
+    def check_undisturbed(self, found):
+        assert list(found.values()) == [self.content], sorted(found)
+
+    def get(self, bucket, key):
+        return self.server.get(bucket, key)
+
+
+class NextcloudServer(lib.Server):
+    """The strict Nextcloud, as the cases see a server."""
+    name = "nextcloud"
+
+    def start(self):
+        self.cloud = nextcloud.Nextcloud()
+        self.url = f"http://127.0.0.1:{self.cloud.port}"
+        return self
+
+    def client(self):
+        return None
+
+    def make_bucket(self, bucket):
+        pass
+
+    def keys(self, bucket, prefix=""):
+        with self.cloud.lock:
+            return {k[1:]: len(f.content) for k, f in self.cloud.files.items() if k.startswith(f"/{prefix}")}
+
+    def get(self, bucket, key):
+        return self.cloud.files[f"/{key}"].content
+
+    def open_uploads(self, bucket):
+        with self.cloud.lock:
+            return [u.destination[1:] for u in self.cloud.uploads.values()]
+
+    def stop(self):
+        self.cloud.close()
+        super().stop()
+
+
+class DavChunks(Dav):
+    """One file in chunks."""
+
+    def __init__(self, t):
+        super().__init__(t, NextcloudServer, 11 * 1024 * 1024)
+
+    def base(self, case):
+        return case.proxy.url + self.server.cloud.path
+
+    def check(self, case):
+        assert not self.server.cloud.faults, self.server.cloud.faults
+        again = [e for e in case.proxy.log if e["method"] == "PUT" and e["status"] == 204]
+        assert len(again) <= 4, "chunks that the server had were sent again"      # at most what was on its way
 
 
 class Case:
@@ -72,7 +358,7 @@ class Case:
         self.proxy = proxy_of(world.server)
         self.home = world.t.path(name)
         self.hoist = lib.Hoist(self.home, world.server, url=self.proxy.url if self.proxy else None, region=os.environ.get("AWS_REGION"))
-        self.args = ["--to", f"s3://{self.bucket}/{self.prefix}", "--part-size", "5MiB", "--images", "web", world.src]
+        self.args = world.args(self)
         self.hit_in_flight = set()
 
     def close(self):
@@ -100,7 +386,7 @@ class Case:
         if p.returncode == 0:
             return False
         assert p.returncode == -signal.SIGKILL, f"exit status {p.returncode}: {err.decode()}"
-        self.hit_in_flight |= {e["target"] for e in self.part_puts() if e["status"] == 0}
+        self.hit_in_flight |= {part_of(e) for e in self.part_puts() if e["status"] == 0}
         self.check_journal()
         return True
 
@@ -144,16 +430,17 @@ class Case:
         for key, content in found.items():
             assert content == self.world.wanted[key], f"{key} differs"
         left = [k for k in self.world.server.open_uploads(self.bucket) if k.startswith(self.prefix)]
-        assert not left, f"open uploads: {left}"
+        assert len(left) <= self.world.orphans(self), f"open uploads: {left}"
         states = self.journal("SELECT state,count(*) FROM job GROUP BY state")
         assert states == [(DONE, len(found))], f"states: {states}"
         assert self.journal("SELECT count(*) FROM upload WHERE state<3") == [(0,)]
-        sent = [e["target"] for e in self.part_puts()]
+        sent = [part_of(e) for e in self.part_puts()]
         twice = {x for x in sent if sent.count(x) > 1}
         assert twice <= self.hit_in_flight, f"sent again though not in flight: {twice - self.hit_in_flight}"
         spooled = [n for _, _, names in os.walk(f"{self.home}/cache/hoist/spool") for n in names]
         assert not [n for n in spooled if n.endswith((".webp", ".jpg", ".tmp", ".meta"))], f"left in the spool: {spooled}"
         assert lib.wait_for(lambda: not self.workers(), 10), f"image workers outlive hoist: {self.workers()}"
+        self.world.check(self)
 
     def workers(self):
         """Processes that stand in this case's home."""
@@ -170,6 +457,11 @@ class Case:
         status, _, err = self.up(self.next_args())
         assert status == 0, f"resumed: exit status {status}: {err}"
         self.check()
+
+
+def part_of(entry):
+    """Which part of which upload, without a signature."""
+    return (entry["target"].partition("?")[0], *sorted(re.findall(r"(?:partNumber|uploadId)=[^&]*", entry["target"])))
 
 
 def fault_points():
@@ -238,6 +530,70 @@ def test_every_fifth_point_given(t):
     if not os.environ.get("HOIST_TEST_S3"):
         raise lib.Skip("no further endpoint (HOIST_TEST_S3)")
     sampled(t, lib.Given, 1)
+
+
+def test_presigned_parts(t):
+    world = Brokered(t, brokers.Companion, ["to = broker:uppy-companion", "var = companion=BASE", "part-size = 5MiB", "parts-from = 5MiB"],
+                     lib.data(12 * 1024 * 1024 + 1))
+    points = list(range(1, world.points + 3, 2))
+    killed = at_points(world, points)
+    print(f"# uppy-companion: {world.points} points, killed at {killed}")
+    assert killed >= len(points) * 3 // 4
+
+
+def test_presigned_and_announced(t):
+    world = Brokered(t, brokers.App, ["to = broker:presigned-put-notify", "var = base=BASE;cdn=https://cdn.example.com"], b"a few bytes\n")
+    killed = at_points(world, range(1, world.points + 3))
+    print(f"# presigned-put-notify: {world.points} points, killed at {killed}")
+    assert killed >= world.points * 3 // 4
+
+
+def test_oss(t):
+    world = Aliyun(t)
+    points = list(range(1, world.points + 3, 2))
+    killed = at_points(world, points)
+    print(f"# oss: {world.points} points, killed at {killed}")
+    assert killed >= len(points) * 3 // 4
+
+
+def test_tus(t):
+    world = Tus(t)
+    points = list(range(1, world.points + 3, 2))
+    killed = at_points(world, points)
+    print(f"# tus: {world.points} points, killed at {killed}")
+    assert killed >= len(points) * 3 // 4
+
+
+def test_qiniu_in_parts(t):
+    world = Qiniu(t, "v2")
+    points = list(range(1, world.points + 3, 2))
+    killed = at_points(world, points)
+    print(f"# kodo, v2: {world.points} points, killed at {killed}")
+    assert killed >= len(points) * 3 // 4
+
+
+def test_qiniu_in_blocks(t):
+    world = Qiniu(t, "v1")
+    points = list(range(2, world.points + 3, 5))
+    killed = at_points(world, points)
+    print(f"# kodo, v1: {world.points} points, killed at {killed}")
+    assert killed >= len(points) * 3 // 4
+
+
+def test_webdav(t):
+    world = Dav(t)
+    points = list(range(1, world.points + 3, 2))
+    killed = at_points(world, points)
+    print(f"# webdav: {world.points} points, killed at {killed}")
+    assert killed >= len(points) * 3 // 4
+
+
+def test_nextcloud(t):
+    world = DavChunks(t)
+    points = list(range(2, world.points + 3, 2))
+    killed = at_points(world, points)
+    print(f"# nextcloud: {world.points} points, killed at {killed}")
+    assert killed >= len(points) * 3 // 4
 
 
 def test_killed_again_in_the_resume(t):
