@@ -78,6 +78,19 @@ if [ ! -d "$root/node/tus/node_modules/@tus/file-store" ]; then
     fi
 fi
 
+# WebDAV: WsgiDAV, and Debian's nginx unpacked rather than installed, so that no service of it runs here.
+[ -x "$root/venv/bin/wsgidav" ] || "$root/venv/bin/pip" -q --disable-pip-version-check install wsgidav==4.4.0 cheroot==11.1.2 ||
+    echo '*** WsgiDAV could not be installed: its tests are SKIPPED' >&2
+unpack_nginx() (
+    packages='nginx libnginx-mod-http-dav-ext'
+    rm -rf "$root/nginx" && mkdir -p "$root/nginx/packages" && cd "$root/nginx/packages"
+    # shellcheck disable=SC2086
+    apt-get -qq download $packages 2>/dev/null || { apt-get -qq update </dev/null 2>/dev/null && apt-get -qq download $packages 2>/dev/null; } || exit 1
+    for package in *.deb; do dpkg -x "$package" "$root/nginx"; done
+)
+[ -f "$root/nginx/usr/lib/nginx/modules/ngx_http_dav_ext_module.so" ] || unpack_nginx ||
+    echo '*** nginx could not be fetched: its tests are SKIPPED' >&2
+
 if wants tus-more; then
     if [ ! -x "$root/tuspy/bin/uvicorn" ]; then
         { python3 -m venv "$root/tuspy" && "$root/tuspy/bin/pip" -q --disable-pip-version-check install tuspyserver==4.4.3 uvicorn; } ||

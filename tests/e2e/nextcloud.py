@@ -56,8 +56,8 @@ class Nextcloud:
         self.server = Listener(("127.0.0.1", 0), Handler)
         self.server.cloud = self
         self.port = self.server.server_address[1]
-        self.root = f"http://127.0.0.1:{self.port}/remote.php/dav"
-        self.url = f"{self.root}/files/{urllib.parse.quote(user)}"
+        self.path = f"/remote.php/dav/files/{urllib.parse.quote(user)}"
+        self.url = f"http://127.0.0.1:{self.port}{self.path}"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def close(self):
@@ -309,7 +309,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def destination(self, cloud):
         """Path below files/USER of the Destination header, which every step of version 2 carries."""
         text = self.headers.get("Destination", "")
-        prefix = f"{cloud.root}/files/{urllib.parse.quote(cloud.user)}/"
+        prefix = f"http://{self.headers['Host']}/remote.php/dav/files/{urllib.parse.quote(cloud.user)}/"
         if not text.startswith(prefix) or len(text) == len(prefix):
             raise Refuse(400, "Sabre\\DAV\\Exception\\BadRequest", f"Destination {text!r} is not below {prefix}")
         return "/" + urllib.parse.unquote(text[len(prefix):])

@@ -3,7 +3,6 @@
 nginx forgets If-None-Match and answers 500 without a parent folder, rclone takes MKCOL twice, WsgiDAV wants Digest: each is here for its oddity.
 """
 import os
-import shutil
 import subprocess
 
 import lib
@@ -15,8 +14,6 @@ LARGE = 20 * MIB + 321
 
 class DavServer(lib.Server):
     """A server whose files lie in a folder; no S3 about it."""
-
-    base = ""
 
     def __init__(self, folder):
         super().__init__(folder)
@@ -34,18 +31,30 @@ class DavServer(lib.Server):
         except OSError:
             return False
 
+    def client(self):
+        return None
+
     def make_bucket(self, bucket):
         pass
+
+    def keys(self, bucket, prefix=""):
+        return {k: len(v) for k, v in stored(self, "").items() if k.startswith(prefix)}
+
+    def get(self, bucket, key):
+        return open(os.path.join(self.root, key), "rb").read()
+
+    def open_uploads(self, bucket):
+        return []                       # what is temporary shows as a file
 
 
 class Nginx(DavServer):
     name = "nginx"
 
     def command(self):
-        module = "/usr/lib/nginx/modules/ngx_http_dav_ext_module.so"
-        binary = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
-        if binary is None or not os.path.exists(module):
-            raise lib.Skip("nginx with its dav-ext module is not here (nginx-light, libnginx-mod-http-dav-ext)")
+        root = os.path.join(lib.SERVERS, "nginx")
+        module, binary = f"{root}/usr/lib/nginx/modules/ngx_http_dav_ext_module.so", f"{root}/usr/sbin/nginx"
+        if not os.path.exists(module) or not os.path.exists(binary):
+            raise lib.Skip("nginx with its dav-ext module is not here")
         d = self.folder
         hashed = subprocess.run(["openssl", "passwd", "-apr1", PASSWORD], capture_output=True, text=True, check=True).stdout
         with open(f"{d}/htpasswd", "w") as f:

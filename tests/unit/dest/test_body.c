@@ -34,9 +34,10 @@ static void test_fields_and_rows(void)
 /* Azure wraps its rows once more. */
 static void test_rows_inside(void)
 {
-    g_autoptr(Body) body = parse("<BlockList><Extra>1</Extra><CommittedBlocks><Block><Name>a</Name><Size>1</Size></Block></CommittedBlocks>"
-                                 "<UncommittedBlocks><Block><Name>b</Name><Deep><Name>c</Name></Deep></Block><Other>2</Other></UncommittedBlocks>"
-                                 "<Name>d</Name></BlockList>");
+    g_autoptr(Body) body =
+        parse("<BlockList><Extra>1</Extra><CommittedBlocks><Block><Name>a</Name><Size>1</Size></Block></CommittedBlocks>"
+              "<UncommittedBlocks><Block><Name>b</Name><Deep><Name>c</Name></Deep></Block><Other>2</Other></UncommittedBlocks>"
+              "<Name>d</Name></BlockList>");
     g_assert_true(body_is(body, "BlockList"));
     g_assert_cmpuint(body->rows->len, ==, 2);
     g_assert_cmpstr(body_row_field(body, 0, "Size"), ==, "1");
@@ -45,6 +46,41 @@ static void test_rows_inside(void)
     g_assert_cmpstr(body_field(body, "Name"), ==, "d");
     g_assert_cmpstr(body_field(body, "Extra"), ==, "1");
     g_assert_null(body_field(body, "Other"));
+}
+
+/* What a store lacks comes in a group of its own, before or behind what it has. */
+static void test_deep_rows(void)
+{
+    g_autoptr(Body) body =
+        parse("<D:multistatus xmlns:D=\"DAV:\"><D:response><D:href>/a</D:href><D:href>/b</D:href><D:propstat><D:prop><D:getetag/></D:prop>"
+              "<D:status>HTTP/1.1 404 Not Found</D:status></D:propstat><D:propstat><D:prop><x:getcontentlength "
+              "xmlns:x=\"DAV:\">7</x:getcontentlength>"
+              "<D:resourcetype><D:collection/></D:resourcetype></D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response>"
+              "<D:response><D:href>/c</D:href></D:response><D:responsedescription>words</D:responsedescription></D:multistatus>");
+    g_assert_true(body_is(body, "multistatus"));
+    g_assert_cmpuint(body->rows->len, ==, 2);
+    g_assert_cmpstr(body_row_field(body, 0, "href"), ==, "/a");
+    g_assert_cmpstr(body_row_field(body, 0, "href2"), ==, "/b");
+    g_assert_cmpstr(body_row_field(body, 0, "propstat/prop/getetag"), ==, "");
+    g_assert_cmpstr(body_row_field(body, 0, "propstat/status"), ==, "HTTP/1.1 404 Not Found");
+    g_assert_cmpstr(body_row_field(body, 0, "propstat2/prop/getcontentlength"), ==, "7");
+    g_assert_cmpstr(body_row_field(body, 0, "propstat2/prop/resourcetype/collection"), ==, "");
+    g_assert_null(body_row_field(body, 0, "propstat2/prop/resourcetype"));
+    g_assert_cmpstr(body_row_field(body, 1, "href"), ==, "/c");
+    g_assert_null(body_row_field(body, 1, "propstat/status"));
+    g_assert_cmpstr(body_field(body, "responsedescription"), ==, "words");
+}
+
+static void test_deep_names_are_bounded(void)
+{
+    g_autofree char *name = g_strnfill(BODY_MAX_NAME, 'n');
+    g_autofree char *text =
+        g_strdup_printf("<multistatus><response><%s>1</%s><p><%s>2</%s><q>3</q></p></response></multistatus>", name, name, name, name);
+    g_autoptr(Body) body = parse(text);
+    g_assert_true(body_is(body, "multistatus"));
+    g_assert_cmpstr(body_row_field(body, 0, name), ==, "1");
+    g_assert_cmpstr(body_row_field(body, 0, "p/q"), ==, "3");
+    g_assert_cmpuint(g_hash_table_size(g_ptr_array_index(body->rows, 0)), ==, 2);
 }
 
 static void test_first_of_a_name_counts(void)
@@ -204,6 +240,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/dest/body/fields-and-rows", test_fields_and_rows);
     g_test_add_func("/dest/body/rows-inside", test_rows_inside);
+    g_test_add_func("/dest/body/deep-rows", test_deep_rows);
+    g_test_add_func("/dest/body/deep-names-are-bounded", test_deep_names_are_bounded);
     g_test_add_func("/dest/body/first-of-a-name-counts", test_first_of_a_name_counts);
     g_test_add_func("/dest/body/white-space-is-skipped", test_white_space);
     g_test_add_func("/dest/body/not-xml", test_alien);
