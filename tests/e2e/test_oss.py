@@ -385,7 +385,7 @@ def test_who_we_are_not(t):
     for i, (env, fault) in enumerate(rows):
         for more in ([], ["--oss-signature", "v1"], ["--oss-post"]):
             w.refused(fault, path, *more, to=f"oss://bucket/{i}{len(more)}{more[-1:]}", env=env)
-    w.refused("no-bucket", path, to="oss://nobucket")
+    w.refused("no-such-bucket", path, to="oss://nobucket")
     w.holds({})
     env = {"OSS_ACCESS_KEY_ID": "", "OSS_ACCESS_KEY_SECRET": ""}
     status, _, err = w.up(path, env=env)
