@@ -298,13 +298,21 @@ static const char *url_list_fault(const char *value)
     return fault;
 }
 
+/* It is read later, perhaps from another folder. */
+static bool is_anywhere(const char *path)
+{
+    return g_path_is_absolute(path) || g_str_has_prefix(path, "~/");
+}
+
 static const char *source_fault(const char *value)
 {
-    static const char *const sources[] = { "env:", "file:", "command:" };
+    enum { FILE_SOURCE = 1 };
+    static const char *const sources[] = { "env:", [FILE_SOURCE] = "file:", "command:" };
     const char *equals = strchr(value, '=');
     for (unsigned i = 0; equals != NULL && equals > value && i < G_N_ELEMENTS(sources); i++)
         if (g_str_has_prefix(equals + 1, sources[i]) && equals[1 + strlen(sources[i])] != '\0')
-            return NULL;
+            return i == FILE_SOURCE && !is_anywhere(equals + 1 + strlen(sources[i])) ? "must name the file by its whole path, or ~/PATH"
+                                                                                     : NULL;
     return "does not say where the secret comes from (the secret itself must not be given here)";
 }
 

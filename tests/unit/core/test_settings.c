@@ -129,6 +129,8 @@ static void test_values_are_checked(void)
     refuse(s, "region", long_text, "too long");
     set(s, "endpoint", "http://127.0.0.1:9000/base");
     set(s, "public-url", "https://cdn.example/base/");
+    set(s, "secret", "password=file:~/pw");
+    set(s, "secret", "token=file:/etc/pw");
     set(s, "callback-url", "https://a.example/cb?x=1; http://b.example:8080/");
     set(s, "state", "/tmp/\xff"); /* a path is bytes */
     set(s, "jobs", "64");
@@ -152,6 +154,7 @@ static void test_secrets_are_refused_and_not_repeated(void)
                                            { "secret", "hunter2" },
                                            { "secret", "password=hunter2" },
                                            { "secret", "=env:hunter2" },
+                                           { "secret", "password=file:hunter2" },
                                            { "secret", "password=env:" } };
     g_autoptr(HoistSettings) s = hoist_settings_new();
     for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
