@@ -22,6 +22,7 @@ static const AnswerRow store_rows[] = {
     { 0, "Duplicate", VERDICT_FAIL, FAULT_EXISTS, NULL },
     { 0, "SlowDown", VERDICT_RETRY, FAULT_SLOW_DOWN, NULL },
     { 0, "expired", VERDICT_FAIL, FAULT_GRANT, "what the application granted has ended" },
+    { 401, NULL, VERDICT_FAIL, FAULT_GRANT, "the store does not accept what the application granted" },
     { 403, NULL, VERDICT_FAIL, FAULT_GRANT, "the store does not accept what the application granted" },
     { 0, NULL, VERDICT_OK, FAULT_NONE, NULL },
 };
@@ -29,7 +30,7 @@ static const AnswerRow store_rows[] = {
 /* Companion of Uppy hides this one in a page of HTML with status 500. */
 static bool body_holds(const Response *rs, const char *word)
 {
-    return g_strstr_len((const char *)rs->body->data, rs->body->data == NULL ? 0 : rs->body->len, word) != NULL;
+    return rs->body->len > 0 && g_strstr_len((const char *)rs->body->data, rs->body->len, word) != NULL;
 }
 
 /* The SDK of the broker signed the checksum of nothing, for it had no body when it signed. */
@@ -94,13 +95,14 @@ static bool check_header(const Response *rs, const char *header, const DigestSet
     return true;
 }
 
-static bool etag_is_md5(const char *etag, const DigestSet *digest)
+bool etag_is_md5(const char *etag, const DigestSet *digest)
 {
     if (etag == NULL || (digest->have & DIGEST_BIT(DIGEST_MD5)) == 0)
         return false;
     g_autofree char *hex = digest_hex(digest->value[DIGEST_MD5], digest_bytes(DIGEST_MD5));
-    g_autofree char *bare = g_ascii_strdown(etag, -1);
-    return strstr(bare, hex) != NULL && strlen(bare) <= strlen(hex) + strlen("W/\"\"");
+    const char *bare = g_str_has_prefix(etag, "W/") ? etag + strlen("W/") : etag;
+    const char *digits = bare + (*bare == '"');
+    return g_ascii_strncasecmp(digits, hex, strlen(hex)) == 0 && strcmp(digits + strlen(hex), *bare == '"' ? "\"" : "") == 0;
 }
 
 bool broker_prove(const Response *rs, const DigestSet *digest, Verified *verified_out, GError **error)
@@ -481,7 +483,7 @@ static const HoistOpt broker_opts[] = {
       "a broker's larger files go in parts, where its description has them", false, true },
     { 0 },
 };
-static const char *const broker_shared[] = { "secret", NULL };
+static const char *const broker_shared[] = { "secret", "addressing", NULL };
 
 const DestOps dest_broker = {
     .scheme = "broker",

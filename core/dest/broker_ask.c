@@ -370,7 +370,8 @@ bool broker_extract(const GPtrArray *sources, const Response *rs, const char *ur
     for (unsigned i = 0; needed && i < sources->len; i++) {
         const Source *source = sources->pdata[i];
         if (source->pointer != NULL && !source->optional) {
-            g_propagate_error(error, g_steal_pointer(&cause));
+            g_autofree char *words = answer_words(cause->message, ANSWER_MAX_CAUSE_BYTES, NULL); /* a grant that was cut is a secret, too */
+            fault_set(error, FAULT_BAD_ANSWER, "%s", words);
             return false;
         }
     }

@@ -495,11 +495,16 @@ static char *known_names(void)
     return g_string_free(out, FALSE);
 }
 
-static Description *load_file(const char *path, GError **error)
+static Description *load_file(const char *name, GError **error)
 {
+    g_autofree char *path = g_str_has_prefix(name, "~/") ? g_build_filename(g_get_home_dir(), name + 2, NULL) : g_strdup(name);
     g_autofree char *text = NULL, *shown = g_filename_display_name(path);
     gsize bytes = 0;
     g_autoptr(GError) cause = NULL;
+    if (!g_path_is_absolute(path)) { /* the queue is worked on from other folders, too */
+        fault_set(error, FAULT_CONFIG, "the path of a broker's description is written in full: %s is not", shown);
+        return NULL;
+    }
     if (!g_file_get_contents(path, &text, &bytes, &cause)) {
         fault_set(error, FAULT_CONFIG, "the description of a broker cannot be read: %s", cause->message);
         return NULL;

@@ -228,8 +228,10 @@ static Fill add_described(const Scope *s, const GPtrArray *described, GPtrArray 
         if (has_name(given, described->pdata[i]))
             continue;
         const Fill fill = fill_text(s, described->pdata[i + 1], &value, error);
-        if (fill != FILL_OK)
+        if (fill == FILL_FAILED)
             return fill;
+        if (fill == FILL_ABSENT)
+            continue; /* a field of an optional value */
         g_ptr_array_add(pairs, g_strdup(described->pdata[i]));
         g_ptr_array_add(pairs, value);
     }
@@ -291,7 +293,8 @@ Fill grant_fill(const Scope *s, JsonObject *values, Json *json, Grant **out, GEr
     Fill fill = b->desc->upload.url == NULL ? FILL_OK : fill_text(&inner, b->desc->upload.url, &grant->url, error);
     if (grant->url != NULL && *grant->url == '\0' && b->inner != NULL)
         g_clear_pointer(&grant->url, g_free); /* a variable that was left empty: the road's own endpoint */
-    if (fill == FILL_OK && grant->url != NULL && !broker_check_url(b, grant->url, error))
+    g_autofree char *own = grant->url == NULL ? NULL : broker_fixed_text(b, b->desc->upload.url); /* written by the person */
+    if (fill == FILL_OK && grant->url != NULL && own == NULL && !broker_check_url(b, grant->url, error))
         fill = FILL_FAILED;
     if (fill == FILL_OK)
         fill = fill_pairs(&inner, json, grant, error);

@@ -368,8 +368,7 @@ static void judge_parts(Upload *up)
         const Part *p = &up->parts[i];
         if (p->digest == NULL || (p->digest->have & DIGEST_BIT(DIGEST_MD5)) == 0 || p->etag == NULL)
             return;
-        g_autofree char *hex = digest_hex(p->digest->value[DIGEST_MD5], digest_bytes(DIGEST_MD5));
-        if (strstr(p->etag, hex) == NULL)
+        if (!etag_is_md5(p->etag, p->digest))
             return;
     }
     up->verified = VERIFIED_ETAG;
@@ -409,8 +408,9 @@ static bool ask_abort(const DestCtx *ctx, const Upload *up, unsigned part, Reque
 static Verdict read_abort(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error)
 {
     (void)up, (void)part;
-    const Verdict verdict = accepted(ctx, &parts_of(ctx)->abort, rs, "the application's answer to abort", error);
-    return verdict == VERDICT_RESTART ? VERDICT_OK : verdict; /* gone is what was wanted */
+    if (is_gone(rs) || rs->status == 404)
+        return VERDICT_OK; /* what was wanted */
+    return accepted(ctx, &parts_of(ctx)->abort, rs, "the application's answer to abort", error);
 }
 
 const BrokerWay broker_parts = {

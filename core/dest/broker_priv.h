@@ -233,6 +233,8 @@ bool        memo_keep(const Scope *s, Upload *up, GError **error);
 Verdict broker_stored(const Scope *s, Upload *up, const Response *rs, JsonObject *extracted, GError **error);
 /* Compares what a store says with the digest of the bytes it got: VERIFIED_*, or false with FAULT_CHECKSUM. */
 bool    broker_prove(const Response *rs, const DigestSet *digest, Verified *verified_out, GError **error);
+/* Is an ETag (may be NULL) the MD5 of these bytes? */
+bool    etag_is_md5(const char *etag, const DigestSet *digest);
 /* Refusal by the store of a presigned URL; sets *error. url: the presigned one, may be NULL. may_renew_out: a new grant may cure it. */
 Verdict store_refused(const DestCtx *ctx, const Response *rs, const char *url, bool *may_renew_out, GError **error);
 

@@ -373,6 +373,13 @@ static JsonNode *raw_value(const Scope *s, const Placeholder *p)
     return NULL;
 }
 
+/* What comes from answers may be optional; the rest is there, or something is wrong: nothing may be left out for its sake. */
+static bool may_be_absent(const Placeholder *p)
+{
+    static const char *const from_answers[] = { "grant", "answer", "mp", "upload", NULL };
+    return p->member != NULL && g_strv_contains(from_answers, p->root);
+}
+
 Fill fill_value(const Scope *s, const Placeholder *p, JsonNode **out, GError **error)
 {
     JsonNode *kept = s->memo == NULL ? NULL : json_object_get_member(s->memo, p->text);
@@ -383,6 +390,10 @@ Fill fill_value(const Scope *s, const Placeholder *p, JsonNode **out, GError **e
     g_autoptr(JsonNode) value = raw_value(s, p);
     if (value == NULL && g_str_equal(p->root, "secret")) {
         fault_set(error, FAULT_SIGN_IN, "the secret \"%s\" is not set", p->member);
+        return FILL_FAILED;
+    }
+    if (value == NULL && !may_be_absent(p)) {
+        fault_set(error, FAULT_BUG, "{{%s}} is not known yet", p->text);
         return FILL_FAILED;
     }
     if (value == NULL)
