@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/digest.h"
+
 enum { HEADER_MOST = 16 * 1024, BODY_KEPT = 8 * 1024 * 1024, TICK_MS = 5 };
 
 struct HttpPeer {
@@ -247,6 +249,60 @@ static bool serve_redirect(Conn *c)
     return read_body(c, 0) && say(c, "HTTP/1.1 307 Temporary Redirect\r\nLocation: /ok\r\nContent-Length: 0\r\n\r\n");
 }
 
+/* Value of a parameter of "Authorization: Digest"; caller frees. */
+static char *digest_parameter(const Conn *c, const char *name)
+{
+    const char *line = strstr(c->header, "\r\nAuthorization: Digest ");
+    g_autofree char *start = g_strdup_printf("%s=", name);
+    const char *at = line == NULL ? NULL : strstr(line, start);
+    if (at == NULL)
+        return g_strdup("");
+    at += strlen(start);
+    return *at == '"' ? g_strndup(at + 1, strcspn(at + 1, "\"")) : g_strndup(at, strcspn(at, ",\r"));
+}
+
+static char *md5_of(const char *text)
+{
+    DigestSet set;
+    digest_of(DIGEST_BIT(DIGEST_MD5), text, strlen(text), &set);
+    return digest_hex(set.value[DIGEST_MD5], digest_bytes(DIGEST_MD5));
+}
+
+/* RFC 7616 with MD5 and qop=auth, for user "me" with password "sesame". */
+static bool signed_in(const Conn *c, const char *wanted_nonce)
+{
+    g_autofree char *nonce = digest_parameter(c, "nonce"), *cnonce = digest_parameter(c, "cnonce"), *nc = digest_parameter(c, "nc");
+    g_autofree char *uri = digest_parameter(c, "uri"), *response = digest_parameter(c, "response");
+    g_autofree char *method = g_strndup(c->header, strcspn(c->header, " "));
+    g_autofree char *what = g_strdup_printf("%s:%s", method, uri), *ha2 = md5_of(what), *ha1 = md5_of("me:x, y:sesame");
+    g_autofree char *all = g_strdup_printf("%s:%s:%s:%s:auth:%s", ha1, nonce, nc, cnonce, ha2), *right = md5_of(all);
+    return g_str_equal(nonce, wanted_nonce) && g_str_equal(response, right);
+}
+
+static bool challenge(Conn *c, const char *nonce, bool stale)
+{
+    g_autofree char *answer =
+        g_strdup_printf("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Digest realm=\"x, y\", nonce=\"%s\", qop=\"auth\"%s\r\n"
+                        "Content-Length: 2\r\n\r\nno",
+                        nonce, stale ? ", stale=true" : "");
+    return read_body(c, 0) && say(c, answer);
+}
+
+static bool serve_digest(Conn *c)
+{
+    return signed_in(c, "n1") ? serve_ok(c) : challenge(c, "n1", false);
+}
+
+static bool serve_stale(Conn *c) /* the first nonce grows old while the body comes */
+{
+    if (signed_in(c, "n2"))
+        return serve_ok(c);
+    const bool was_right = signed_in(c, "n1");
+    if (was_right && c->expects && !say(c, "HTTP/1.1 100 Continue\r\n\r\n"))
+        return false;
+    return challenge(c, was_right ? "n2" : "n1", was_right);
+}
+
 static const struct {
     const char *path;
     bool (*serve)(Conn *c);
@@ -256,7 +312,8 @@ static const struct {
     { "close", serve_close }, { "reset", serve_reset },       { "slow", serve_slow },
     { "417", serve_417 },     { "spaces", serve_spaces },     { "headers", serve_headers },
     { "many", serve_many },   { "huge", serve_huge },         { "garbage", serve_garbage },
-    { "cut", serve_cut },     { "redirect", serve_redirect },
+    { "cut", serve_cut },     { "redirect", serve_redirect }, { "digest", serve_digest },
+    { "stale", serve_stale },
 };
 
 static void *conn_main(void *ctx)

@@ -361,6 +361,82 @@ static void test_dropped_connections(void)
     }
 }
 
+/* curl repeats by itself what found a kept connection dead; not so where twice is once too often. */
+static void test_once(void)
+{
+    for (int once = 0; once < 2; once++) {
+        g_autoptr(Peer) peer = http_peer_new();
+        g_autoptr(Transfer) t = quick(0, 0);
+        g_autoptr(TransferAnswer) a = run_with(t, ask("GET", peer, "ok"), -1);
+        assert_status(a, 200);
+        Request *rq = ask("MOVE", peer, "unknown");
+        rq->once = once;
+        g_autoptr(TransferAnswer) b = run_with(t, rq, -1);
+        assert_fault(b, FAULT_BROKEN, once ? "before an answer" : "without an answer");
+        g_assert_cmpuint(http_peer_requests(peer), ==, once ? 2 : 3);
+        g_assert_false(b->free_retry);
+    }
+}
+
+/* ---- sign-in by digest ---- */
+
+static TransferAnswer *put_digest(HttpPeer *peer, Transfer *t, const char *path, const char *password, size_t bytes, int fd)
+{
+    Request *rq = ask("PUT", peer, path);
+    request_body_file(rq, 0, bytes);
+    rq->user = g_strdup("me");
+    rq->password = g_strdup(password);
+    return run_with(t, rq, fd);
+}
+
+static void test_digest(void)
+{
+    enum { SMALL = 1000, LARGE = 3 * MIB };
+    g_autoptr(Peer) peer = http_peer_new();
+    g_autoptr(Transfer) t = quick(0, 0);
+    const int fd = source_of(LARGE);
+    static const struct {
+        const char *path;
+        size_t bytes;
+        unsigned requests;
+    } rows[] = { { "digest", SMALL, 2 }, { "digest", LARGE, 2 }, { "stale", SMALL, 3 }, { "stale", LARGE, 3 } };
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        const unsigned before = http_peer_requests(peer);
+        g_autoptr(TransferAnswer) a = put_digest(peer, t, rows[i].path, "sesame", rows[i].bytes, fd);
+        assert_status(a, 200);
+        g_assert_cmpuint(a->sent_bytes, ==, rows[i].bytes);
+        g_assert_cmpuint(http_peer_requests(peer) - before, ==, rows[i].requests);
+        g_autoptr(GBytes) body = http_peer_last_body(peer);
+        g_autofree guint8 *content = g_malloc(rows[i].bytes);
+        g_assert_cmpint(pread(fd, content, rows[i].bytes, 0), ==, rows[i].bytes);
+        g_assert_cmpmem(g_bytes_get_data(body, NULL), g_bytes_get_size(body), content, rows[i].bytes);
+    }
+    g_autoptr(TransferAnswer) wrong = put_digest(peer, t, "digest", "open", LARGE, fd);
+    assert_status(wrong, 401);
+    g_assert_nonnull(response_header(wrong->rs, "www-authenticate"));
+    close(fd);
+}
+
+/* What signed in is not used for others: neither its nonce nor its user go along. */
+static void test_digest_is_forgotten(void)
+{
+    g_autoptr(Peer) peer = http_peer_new();
+    g_autoptr(Transfer) t = quick(0, 0);
+    const int fd = source_of(1000);
+    for (int i = 0; i < 3; i++) {
+        g_autoptr(TransferAnswer) a = put_digest(peer, t, "digest", "sesame", 1000, fd);
+        assert_status(a, 200);
+        g_autoptr(TransferAnswer) b = run_with(t, ask("PUT", peer, "ok"), -1);
+        assert_status(b, 200);
+        g_autofree char *header = http_peer_last_header(peer);
+        g_assert_null(strstr(header, "Authorization"));
+        g_autoptr(TransferAnswer) c = run_with(t, ask("PUT", peer, "digest"), -1);
+        assert_status(c, 401);
+    }
+    g_assert_cmpuint(http_peer_connections(peer), ==, 1); /* the connection serves all of them */
+    close(fd);
+}
+
 /* ---- addresses ---- */
 
 static TransferAnswer *get_url(const char *url)
@@ -710,6 +786,9 @@ int main(int argc, char **argv)
         { "answers-are-bounded", test_answers_are_bounded },
         { "answers-that-are-none", test_answers_that_are_none },
         { "dropped-connections", test_dropped_connections },
+        { "once", test_once },
+        { "digest", test_digest },
+        { "digest-is-forgotten", test_digest_is_forgotten },
         { "bad-addresses", test_bad_addresses },
         { "progress-sent-and-acknowledged", test_progress_tells_sent_from_acknowledged },
         { "progress-waiting", test_progress_waiting },
