@@ -15,6 +15,16 @@ static const AnswerRow rows[] = {
     { 0, NULL, VERDICT_OK, FAULT_NONE, NULL },
 };
 
+/* A token may have ended: its source is read anew, once. */
+static const AnswerRow rows_with_token[] = {
+    { 401, NULL, VERDICT_FAIL, FAULT_EXPIRED, "the token is wrong, or its time is over" },
+    { 0, NULL, VERDICT_OK, FAULT_NONE, NULL },
+};
+static const AnswerRow rows_without[] = {
+    { 401, NULL, VERDICT_FAIL, FAULT_DENIED, "the server wants a token (HOIST_TUS_TOKEN), or --user and a password (HOIST_TUS_PASSWORD)" },
+    { 0, NULL, VERDICT_OK, FAULT_NONE, NULL },
+};
+
 bool tus_number(const Response *rs, const char *lower_case_name, uint64_t *out)
 {
     guint64 number;
@@ -28,7 +38,9 @@ bool tus_number(const Response *rs, const char *lower_case_name, uint64_t *out)
 Verdict tus_failed(const DestCtx *ctx, const Response *rs, GError **error)
 {
     g_autofree char *words = g_strndup((const char *)rs->body->data, MIN(rs->body->len, MAX_WORDS_BYTES));
-    return answer_failed(rows, rs, NULL, words, ctx->creds, error);
+    const bool has_token = credentials_secret(ctx->creds, "token") != NULL;
+    const bool ours = rs->status == 401 && tus_of(ctx) != NULL;
+    return answer_failed(!ours ? rows : has_token ? rows_with_token : rows_without, rs, NULL, words, ctx->creds, error);
 }
 
 bool tus_redirect(const char *from, const Response *rs, char **url_out, GError **error)

@@ -296,6 +296,29 @@ def test_expired_begins_anew(t):
         assert len(w.server.asked("POST")) == 2, name
 
 
+def test_gone_or_changed_between_runs(t):
+    """The server removed the upload, or the file is another one now: begun anew, and nothing is left of the old one."""
+    for what in ("gone", "changed"):
+        w = World(t, extensions="creation,termination")
+        w.hoist = lib.Hoist(t.path(f"home-{what}"))
+        path = w.write("a.bin", lib.data(24 * MIB, seed=14))
+        w.server.fault("slow", "PATCH", times=1, bps=6 * MIB)
+        p = w.hoist.start("up", "--json", "--to", w.to, path)
+        assert lib.wait_for(lambda: [1 for u in w.server.uploads.values() if len(u.data) > MIB], 60), p.poll()
+        p.kill()
+        p.communicate()
+        lib.wait_for(lambda: not [u for u in w.server.uploads.values() if u.busy], 20)
+        content = lib.data(24 * MIB, seed=14 if what == "gone" else 15)
+        if what == "gone":
+            w.server.uploads.clear()
+        else:
+            w.write("a.bin", content)
+        status, events, err = w.hoist.up()
+        assert status == 0, (what, faults(events), err)
+        same(w.server.contents(), {"a.bin": content})
+        assert w.server.unfinished() == [] and len(w.server.asked("POST")) == 2, what
+
+
 def test_locks_are_waited_for(t):
     w = World(t, extensions="creation")
     content = lib.data(4 * MIB, seed=11)
@@ -348,13 +371,30 @@ def test_token(t):
     w = World(t, token="s3cr3t-token")
     path = w.write("a.bin", b"some bytes")
     fault = w.failed(path, env={"HOIST_TUS_TOKEN": "another-token"})
-    assert fault["name"] == "access-denied" and "another-token" not in str(fault), fault
+    assert fault["name"] == "credentials-expired" and "another-token" not in str(fault), fault
+    fault = w.failed(path)
+    assert fault["name"] == "access-denied" and "HOIST_TUS_TOKEN" in fault["cause"], fault
     w.sent(path, env={"HOIST_TUS_TOKEN": "s3cr3t-token"})
     same(w.server.contents(), {"a.bin": b"some bytes"})
     for folder, _, names in os.walk(w.hoist.folder):
         for name in names:
             content = open(os.path.join(folder, name), "rb").read()
             assert b"s3cr3t-token" not in content and b"another-token" not in content, name
+
+
+def test_a_token_that_ends_is_read_anew(t):
+    w = World(t, extensions="creation", token="first")
+    file = lib.write(t.path("token"), b"first")
+    os.chmod(file, 0o600)
+
+    def change():
+        w.server.token = "second"
+        lib.write(file, b"second")
+    w.server.fault("cut", "PATCH", after=MIB, then=change)
+    content = lib.data(2 * MIB)
+    w.sent("--secret", f"token=file:{file}", w.write("a.bin", content))
+    same(w.server.contents(), {"a.bin": content})
+    assert [e["status"] for e in w.server.asked("HEAD")] == [401, 200] and w.got() == len(content)
 
 
 def test_user_and_password(t):

@@ -1,7 +1,8 @@
 """A strict tus 1.0 server of the tests' own: what no real one here does (460, expiry, 423, concatenation, taking a part of a PATCH).
 
 Tusd(**features) listens at once; everything it is asked stands in log, everything that breaks the protocol in violations. What arrives before a
-connection breaks is kept, but of a PATCH with a checksum all or nothing. fault(kind, method, times, **arg) makes the next requests of a method:
+connection breaks is kept, but of a PATCH with a checksum all or nothing. fault(kind, method, times, **arg) makes the next requests of a method
+(and calls then(), if given, when all is done):
 
     lose            is obeyed, the answer is lost           cut, after=N    the connection is reset after N bytes of body (they count)
     take, bytes=N   PATCH: this much is kept, 204 says so   flip            a bit of the body changes on its way
@@ -108,6 +109,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             if rule:
                 rule["times"] -= 1
         self.rule = rule or {"kind": None}
+        try:
+            self._obey(method)
+        finally:
+            self.rule.get("then", lambda: None)()
+
+    def _obey(self, method):
+        s = self.tusd
         try:
             if self.rule["kind"] == "answer":
                 raise Refuse(self.rule["status"], "as the test wants", **self.rule.get("headers", {}))

@@ -228,6 +228,7 @@ static void test_signing_in(void)
     set_secret(&f, "token", "tok\r\nen");
     g_assert_true(ask(&f, PHASE_PART, 0));
     g_assert_cmpstr(sent(&f, "Authorization"), ==, "Bearer token"); /* no line of its own */
+    expect_answer(&f, PHASE_PART, 0, 401, NULL, VERDICT_FAIL, FAULT_EXPIRED);
     clear(&f);
 
     open_with(&f, FILES, (const char *const[]){ "user", "zoe", "header", "X-Key: v", NULL });
