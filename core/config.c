@@ -200,8 +200,8 @@ static SettingsLayer *read_group(const Config *config, const Group *group, GErro
     settings_layer_set_origin(layer, start);
     g_auto(GStrv) keys = g_key_file_get_keys(config->file, group->name, NULL, NULL);
     for (char **key = keys; key != NULL && *key != NULL; key++) {
-        if (group->in_dest && g_str_equal(*key, "broker"))
-            continue; /* see where_to */
+        if (group->in_dest && g_str_equal(*key, "broker") && !g_key_file_has_key(config->file, group->name, "to", NULL))
+            continue; /* it says where to, see where_to */
         g_autofree char *origin = origin_of(config, group->name, *key);
         const HoistOpt *opt = settings_opt(*key);
         if (opt == NULL || !key_allowed(opt, group)) {
@@ -251,11 +251,6 @@ static bool read_dest(const Config *config, const char *group, GHashTable *dests
         return false;
     if (to == NULL) {
         fault_set(error, FAULT_CONFIG, "%s: [dest %s] lacks a line like to = %s", origin, name, dest_schemes_help());
-        return false;
-    }
-    if (g_key_file_has_key(config->file, group, "broker", NULL) && settings_layer_has(layer, "to")) {
-        g_autofree char *twice = origin_of(config, group, "broker");
-        fault_set(error, FAULT_CONFIG, "%s: broker = NAME is short for to = broker:NAME; write one of them", twice);
         return false;
     }
     if (!settings_layer_set(layer, "to", to, to_origin, FAULT_CONFIG, error))

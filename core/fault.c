@@ -42,7 +42,7 @@ static const FaultInfo faults[N_FAULTS] = {
     [FAULT_DENIED] = { "access-denied", CURE_USER, SCOPE_DEST,
         "Grant s3:PutObject (and s3:AbortMultipartUpload) on this prefix to the key in use, then retry." },
     [FAULT_NO_CREDENTIALS] = { "no-credentials", CURE_USER, SCOPE_DEST,
-        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile that holds them (--profile)." },
+        "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile that holds them (--profile); of other stores hoist dests says what is missing." },
     [FAULT_SIGN_IN] = { "not-signed-in", CURE_USER, SCOPE_DEST,
         "Give hoist the sign-in of the application (sign-in and secret of the [dest] group), and the right to upload there; then retry." },
     [FAULT_GRANT] = { "grant-refused", CURE_USER, SCOPE_DEST,

@@ -317,7 +317,7 @@ static void test_config_faults_name_the_line(void)
     config_fault("[dest ]\nto = s3://b\n", 1, "needs a name");
     config_fault("[dest a]\nto = s3://b\n[dest  a]\nto = s3://c\n", 3, "of its own");
     config_fault("[dest a:b]\nto = s3://b\n", 1, "without : and /");
-    config_fault("[dest a]\nto = s3://b\nbroker = x\n", 3, "write one of them");
+    config_fault("[dest a]\nto = s3://b\nbroker = x\n", 3, "s3 has no option \"broker\" (that is for broker)");
     config_fault("[dest a]\nacl = private\nto = tus+https://h/files/\n", 2, "tus has no option \"acl\" (that is for s3, ");
     config_fault("[dest a]\nto = tus+https://h/files/\nendpoint = https://h/\n", 3, "tus has no option \"endpoint\"");
     config_fault("[dest a]\nto = s3://b\nheader = Authorization: hunter2\n", 3, "holds a secret");
@@ -656,6 +656,9 @@ static void test_broker_is_short(void)
     g_assert_cmpstr(to_of(s, "shots"), ==, "broker:uppy-companion");
     g_assert_cmpstr(to_of(s, "broker:shots"), ==, "broker:uppy-companion");
     g_assert_cmpstr(to_of(s, "broker:uppy-companion"), ==, "broker:uppy-companion");
+    g_autoptr(HoistSettings) both = loaded("[dest shots]\nto = broker:app\nbroker = /etc/app.json\n");
+    g_assert_cmpstr(to_of(both, "shots"), ==, "broker:app");
+    g_assert_cmpstr(hoist_settings_get(both, "broker"), ==, "/etc/app.json");
 }
 
 /* No setting of the machine that runs the tests may leak in. */
