@@ -5,6 +5,7 @@ import time
 import lib
 from test_crash import fault_points
 from test_faults import COMPLETE, LARGE, PART, Rig
+from test_tus import World
 
 SOON = {"HOIST_STALL_MS": "1500"}
 
@@ -73,6 +74,18 @@ def test_limit_is_not_a_stall(t):
     rig.up("--limit", "200KiB", env=SOON)
     assert rig.faults("retry") == []
     rig.arrived()
+
+
+def test_tus_stall_in_a_body(t):
+    """The server keeps what it got, and the lock with it, longer than hoist waits."""
+    if not fault_points():
+        raise lib.Skip("hoist is built without fault points (meson -Dcrash_points=true)")
+    w = World(t, extensions="creation")
+    content = lib.data(4_000_000)
+    w.server.fault("stall", "PATCH", after=1_000_000, seconds=5)
+    w.sent(w.write("a.bin", content), env=SOON)
+    assert w.server.contents() == {"a.bin": content} and w.got() == len(content)
+    assert 423 in [e["status"] for e in w.server.asked("HEAD")]
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ connection breaks is kept, but of a PATCH with a checksum all or nothing. fault(
     take, bytes=N   PATCH: this much is kept, 204 says so   flip            a bit of the body changes on its way
     answer, status, headers: that, and nothing is done      lock, seconds=S everything about the upload is 423 for so long
     expire          the upload has just expired             hide            the answer lacks the headers named
-    slow, bps=N     the body is read at this pace
+    slow, bps=N     the body is read at this pace           stall, after=N, seconds=S   silent in the middle of the body, then reset
 """
 import base64
 import email.utils
@@ -163,9 +163,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.headers.get("Expect", "").lower() == "100-continue":
             self.send_response_only(100)
             self.end_headers()
-        cut = self.rule.get("after") if self.rule["kind"] == "cut" else None
+        cut = self.rule.get("after") if self.rule["kind"] in ("cut", "stall") else None
         while self.left > 0:
             want = min(self.left, 1 << 16) if cut is None else min(self.left, 1 << 16, cut - self.entry["got"])
+            if want == 0 and self.rule["kind"] == "stall":
+                time.sleep(self.rule["seconds"])
             if want == 0:
                 self._reset()
             piece = self.rfile.read(want)
