@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tests/run.sh [SUITE...]: builds hoist with sanitizers and runs its tests. Suites: lint unit vectors screen servers crash faults; none = all of these.
+# tests/run.sh [SUITE...]: builds hoist with sanitizers and runs its tests. Suites: lint unit vectors screen servers roads crash faults; none = all of these.
 # More, because heavy: next tus-more.
 # The last line is 'N passed, N failed[, N skipped]'; the exit status is 0 when nothing failed. Everything it writes lies in build/.
 #
@@ -7,7 +7,7 @@
 # HOIST_IMAGES=DIR    further pictures for the picture tests          HOIST_SERVERS=DIR   servers that install.sh put there earlier
 set -euo pipefail
 
-all='lint unit vectors screen servers crash faults'
+all='lint unit vectors screen servers roads crash faults'
 more='next tus-more'
 usage() { sed -n '2,7s/^# \{0,1\}//p' "$0"; }
 for suite in "$@"; do
@@ -40,6 +40,24 @@ say() { printf '== %4d s  %s\n' $((SECONDS - begun)) "$*"; }
 # ---- packages
 tests/packages.sh build tests
 
+# ---- servers: fetched and built while hoist is
+heavy=()
+for suite in $more; do
+    ! wants "$suite" || heavy+=("$suite")
+done
+installing=
+if wants servers || wants roads || wants crash || wants faults || wants screen || [ ${#heavy[@]} -gt 0 ]; then
+    say "servers in ${HOIST_SERVERS#"$root"/}, meanwhile"
+    tests/e2e/install.sh "$HOIST_SERVERS" "${heavy[@]}" &
+    installing=$!
+fi
+servers_ready() {
+    [ -n "$installing" ] || return 0
+    wait "$installing" || { echo '*** the servers could not be installed' >&2; exit 1; }
+    installing=
+    say 'servers are there'
+}
+
 # ---- build
 # A folder that an interrupted or older meson left half-made is set up anew.
 configure() {
@@ -69,15 +87,6 @@ if wants crash; then
     configure build/crash -Dcrash_points=true -Doptimization=1
     compile build/crash
 fi
-heavy=()
-for suite in $more; do
-    ! wants "$suite" || heavy+=("$suite")
-done
-if wants servers || wants crash || wants faults || wants screen || [ ${#heavy[@]} -gt 0 ]; then
-    say "servers in ${HOIST_SERVERS#"$root"/}"
-    tests/e2e/install.sh "$HOIST_SERVERS" "${heavy[@]}"
-fi
-
 # ---- tests
 status=0
 results=()
@@ -95,6 +104,10 @@ run() { # [threads=1] run LABEL FOLDER ARGUMENTS-OF-MESON-TEST
     results+=("$folder/meson-logs/$label.json")
 }
 for suite in $suites; do
+    case $suite in
+    lint | unit | vectors) ;;
+    *) servers_ready ;;
+    esac
     case $suite in
     crash) run crash build/crash --suite crash ;;
     unit)
