@@ -12,7 +12,9 @@ extern const DestOps dest_qiniu;
 extern const DestOps dest_s3;
 extern const DestOps dest_tus;
 
-static const DestOps *const table[] = { &dest_s3, &dest_post, &dest_dav, &dest_tus, &dest_qiniu, &dest_oss, &dest_azure, &dest_broker, NULL };
+static const DestOps *const table[] = {
+    &dest_s3, &dest_post, &dest_dav, &dest_tus, &dest_qiniu, &dest_oss, &dest_azure, &dest_broker, NULL
+};
 
 /* ---- requests and responses ---- */
 
@@ -435,9 +437,9 @@ static bool parse_name(DestConf *conf, const DestOps *ops, const char *rest, GEr
 
 bool dest_conf_parse(DestConf *conf, const char *text, GError **error)
 {
-    static bool (*const parse[])(DestConf *, const DestOps *, const char *, GError **) = { [DEST_FORM_BUCKET] = parse_bucket,
-                                                                                           [DEST_FORM_URL] = parse_url,
-                                                                                           [DEST_FORM_NAME] = parse_name };
+    static bool (*const parse[])(DestConf *, const DestOps *, const char *, GError **) = {
+        [DEST_FORM_BUCKET] = parse_bucket, [DEST_FORM_URL] = parse_url, [DEST_FORM_NAME] = parse_name
+    };
     const char *rest = NULL;
     const DestOps *ops = form_of(text, &rest);
     if (ops == NULL) {

@@ -228,6 +228,23 @@ def test_forms(t):
         assert "there already" in again
 
 
+def test_where_the_bucket_stands(t):
+    """In the path, in the host, or nowhere because the host is the bucket's own: what is signed is the same."""
+    w = World(t)
+    contents = {"d/small.txt": b"x", "d/large.bin": lib.data(2 * PART)}
+    for name, content in contents.items():
+        w.write(name, content)
+    virtual = [], f"http://localhost:{w.oss.port}", "/v"
+    domain = ["--oss-domain"], f"http://bucket.localhost:{w.oss.port}", "/d"
+    for more, endpoint, prefix in (virtual, domain):
+        for version, form in (("v4", []), ("v1", ["--oss-post"])):
+            before = len(w.oss.log)
+            w.sent(f"{w.src}/d", "--part-size", "128KiB", "--oss-signature", version, *form, *more, env={"OSS_ENDPOINT": endpoint},
+                   to=f"oss://bucket{prefix}{version}")
+            assert {e["headers"]["host"] for e in w.oss.log[before:]} == {f"bucket.localhost:{w.oss.port}"}
+    w.holds({f"{p}{v}/{name}": c for p in "vd" for v in ("v4", "v1") for name, c in contents.items()})
+
+
 # ---------------------------------------------------------------------------------------------------------------- callbacks
 
 
@@ -324,6 +341,18 @@ def test_an_upload_that_is_gone_begins_anew(t):
     w.sent(path, "--part-size", "128KiB", "--parts", "1")
     w.holds({"pre/large.bin": content})
     assert len(w.oss.requests("POST", "uploads")) == 2 and w.oss.uploads == {}
+
+
+def test_what_is_given_up_is_aborted(t):
+    w = World(t)
+    path = w.write("large.bin", lib.data(4 * PART))
+    w.oss.fault("PUT", "partNumber=3", Refused(403, "AccessDenied"), times=99)
+    w.refused("access-denied", path, "--part-size", "128KiB")
+    assert len(w.oss.uploads) == 1
+    r = w.hoist.run("cancel", "--all")
+    assert r.returncode == 0, r.err
+    lib.wait_for(lambda: not w.oss.uploads, 10)
+    assert w.oss.uploads == {} and w.oss.objects["bucket"] == {}
 
 
 def test_trouble_that_passes(t):
