@@ -4,6 +4,7 @@
 
 #include "rate.h"
 #include "settings.h"
+#include "store.h"
 
 enum { BACKOFF_BASE_MS = 500, BACKOFF_CAP_MS = 20000, MAX_AGAIN = 4 };
 
@@ -79,12 +80,25 @@ static bool prepare(Errand *errand, const HoistSettings *settings, const char *d
     return errand->priv != NULL;
 }
 
+/* A link for the wrong region would be refused, and nothing is sent that could find out. */
+static void recall(Errand *errand)
+{
+    const DestCtx ctx = { .ops = errand->ops, .conf = errand->conf, .priv = errand->priv };
+    g_autofree char *dir = hoist_state_dir(errand->settings), *where = errand->ops->where(&ctx);
+    StoreView *store = store_view_open(dir, NULL);
+    g_autofree char *text = store == NULL ? NULL : store_view_learned(store, where);
+    if (text != NULL)
+        dest_learned_from_text(&errand->learned, text);
+    store_view_close(store);
+}
+
 bool errand_open(Errand *errand, const HoistSettings *settings, const char *dest, ErrandKind kind, GError **error)
 {
     g_autoptr(GError) unread = NULL; /* a destination that needs the files says so itself */
     if (!prepare(errand, settings, dest, kind, error))
         return false;
     errand->aws = aws_config_load(creds_env_process, NULL, NULL, &unread);
+    recall(errand);
     errand->creds = creds_of_dest(errand->aws, errand->settings, errand->ops, errand->priv, error);
     return errand->creds != NULL;
 }

@@ -1,7 +1,8 @@
 /* errand.h - one-off requests without the queue: what hoist.h offers as hoist_share and hoist_remove.
  *
  * An errand opens a destination as a batch does (settings, secrets), walks one phase of it by hand (MORE, AGAIN, up to ERRAND_TRIES for
- * RETRY and a broken connection) and forgets what it learned. No store, no threads of its own: whoever calls waits.
+ * RETRY and a broken connection). What the queue learned of the endpoint (region, clock) is used; what the errand learns is forgotten. It writes
+ * nothing. No threads of its own: whoever calls waits.
  * Times: s, ms. Threads: any, one errand at a time in each.
  */
 #pragma once

@@ -182,6 +182,7 @@ bool       store_view_job(StoreView *v, int64_t id, StoreJob *out, StoreUpload *
 bool       store_view_totals(StoreView *v, HoistTotals *out, GError **error);
 bool       store_view_batch(StoreView *v, int64_t batch, uint64_t *open_out, uint64_t *done_out, uint64_t *failed_out, GError **error);
 bool       store_view_dest(StoreView *v, int64_t id, StoreDest *out, GError **error);   /* cached by the caller */
+char      *store_view_learned(StoreView *v, const char *endpoint);     /* NULL = nothing; caller frees */
 bool       store_view_changed(StoreView *v);
 
 const char *store_version(void);                /* SQLite's */

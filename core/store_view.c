@@ -244,6 +244,14 @@ bool store_view_dest(StoreView *v, int64_t id, StoreDest *out, GError **error)
     return true;
 }
 
+char *store_view_learned(StoreView *v, const char *endpoint)
+{
+    char *text = NULL;
+    if (view_ready(v, NULL) && v->conn.db != NULL)
+        conn_text(&v->conn, SQL_LEARNED_GET, endpoint, &text, NULL);
+    return text;
+}
+
 bool store_view_changed(StoreView *v)
 {
     const bool was_open = v->conn.db != NULL;

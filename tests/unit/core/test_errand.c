@@ -1,9 +1,11 @@
 #include "core/errand.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
 
 #include "core/hoist.h"
 #include "core/settings.h"
+#include "core/store.h"
 #include "fake_s3.h"
 
 /* ---- DEST/KEY */
@@ -197,8 +199,34 @@ static void test_share(void)
     g_assert_error(long_time, FAULT, FAULT_USAGE);
 }
 
+/* A link cannot find the region out by itself. */
+static void test_share_uses_what_was_learned(void)
+{
+    g_autofree char *dir = g_dir_make_tmp("hoist-errand-XXXXXX", NULL), *note = NULL;
+    g_autoptr(GError) error = NULL;
+    Store *store = store_open(dir, &note, &error);
+    g_assert_no_error(error);
+    g_assert_true(store_learned_put(store, "https://store.example/bucket", "region=eu-west-3 clock=-3600", &error));
+    store_close(store);
+    g_autoptr(HoistSettings) s = hoist_settings_new();
+    g_assert_true(hoist_settings_set(s, "endpoint", "https://store.example", "--endpoint", NULL));
+    g_assert_true(hoist_settings_set(s, "state", dir, "--state", NULL));
+    g_autofree char *url = hoist_share(s, "s3://bucket/a", 60, &error), *other = hoist_share(s, "s3://other/a", 60, &error);
+    g_assert_no_error(error);
+    g_assert_nonnull(strstr(url, "%2Feu-west-3%2Fs3%2F"));
+    g_assert_nonnull(strstr(other, "%2Fus-east-1%2Fs3%2F"));
+    g_autoptr(GDir) files = g_dir_open(dir, 0, NULL);
+    for (const char *name = g_dir_read_name(files); name != NULL; name = g_dir_read_name(files)) {
+        g_autofree char *path = g_build_filename(dir, name, NULL);
+        g_unlink(path);
+    }
+    g_rmdir(dir);
+}
+
 int main(int argc, char **argv)
 {
+    g_autofree char *state = g_dir_make_tmp("hoist-state-XXXXXX", NULL);
+    g_setenv("XDG_STATE_HOME", state, TRUE);
     g_setenv("XDG_CONFIG_HOME", "/nonexistent", TRUE);
     g_setenv("AWS_CONFIG_FILE", "/nonexistent", TRUE);
     g_setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent", TRUE);
@@ -212,5 +240,8 @@ int main(int argc, char **argv)
     g_test_add_func("/errand/trouble-is-tried-again", test_trouble_is_tried_again);
     g_test_add_func("/errand/trouble-that-stays", test_trouble_that_stays);
     g_test_add_func("/errand/nothing-is-removed-when-words-are-wrong", test_nothing_is_removed_when_words_are_wrong);
-    return g_test_run();
+    g_test_add_func("/errand/share-uses-what-was-learned", test_share_uses_what_was_learned);
+    const int status = g_test_run();
+    g_rmdir(state);
+    return status;
 }
