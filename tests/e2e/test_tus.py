@@ -3,9 +3,9 @@
 What was sent is judged at the server: by what it holds, and by how many bytes it was given to get there.
 """
 import base64
+import contextlib
 import json
 import os
-import time
 
 import lib
 from proxy import Proxy
@@ -47,8 +47,8 @@ class TusNode(lib.Server):
     def uploads(self):
         """(metadata, length, bytes) of each upload"""
         found = []
-        for name in sorted(os.listdir(self.data)):
-            if name.endswith(".json"):
+        for name in sorted(n for n in os.listdir(self.data) if n.endswith(".json")):
+            with contextlib.suppress(ValueError, FileNotFoundError):        # it is being written, or taken away
                 info = json.load(open(f"{self.data}/{name}"))
                 found.append((info.get("metadata") or {}, info["size"], open(f"{self.data}/{name.removesuffix('.json')}", "rb").read()))
         return found
