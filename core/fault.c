@@ -34,7 +34,7 @@ static const FaultInfo faults[N_FAULTS] = {
     [FAULT_CLOCK] = { "clock-skew", CURE_RENEW, SCOPE_DEST,
         "Set this machine's clock (timedatectl set-ntp true), then retry." },
     [FAULT_SIGNATURE] = { "wrong-secret", CURE_USER, SCOPE_DEST,
-        "Check the secret access key (AWS_SECRET_ACCESS_KEY or the profile), and that no proxy changes headers; then retry." },
+        "Check the secret (AWS_SECRET_ACCESS_KEY or the profile; password; token), and that no proxy changes headers; then retry." },
     [FAULT_UNKNOWN_KEY] = { "unknown-access-key", CURE_USER, SCOPE_DEST,
         "The store does not know this access key: deleted, or of another provider. Correct it, then retry." },
     [FAULT_EXPIRED] = { "credentials-expired", CURE_RENEW, SCOPE_DEST,

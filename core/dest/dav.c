@@ -13,8 +13,8 @@
 
 /* up->step while collections are made: 0 = not begun; then 1 + level on the way up, and STEP_DOWN more on the way down. */
 enum { STEP_DOWN = 1 << 16, STEP_MADE = 1 << 17 };
-enum { STEP_OBJECT = 1, STEP_CLEAN = 2 }; /* of VERIFY */
-enum { STEP_BEFORE = 1 << 18 };           /* of OPEN: what has the name now? */
+enum { STEP_OBJECT = 1 << 19, STEP_CLEAN = 1 << 20 }; /* of VERIFY, which may find what CLOSE left */
+enum { STEP_BEFORE = 1 << 18 };                       /* of OPEN: what has the name now? */
 
 /* Handle of a file that is known to be there under its temporary name. After a restart that is not known: MOVE may have been obeyed, and to
  * repeat it would make some servers (x/net/webdav) remove the file that it made. */
@@ -277,7 +277,9 @@ static Verdict read_before(const DestCtx *ctx, Upload *up, const Response *rs, G
 static Verdict read_open_collection(const DestCtx *ctx, Upload *up, const Response *rs, GError **error)
 {
     Verdict verdict = VERDICT_OK;
-    if (rs->status != 403 || level_of(up->step) != 0) /* who may not make it may still write into it: the PUT tells */
+    if (rs->status == 403 && level_of(up->step) == 0) /* who may not make it may still write into it: the PUT tells */
+        remember_collection(dav_of(ctx), dav_collection_path(dav_of(ctx), up->key, 0));
+    else
         verdict = read_collection(ctx, up, rs, error);
     if (verdict != VERDICT_OK || dav_way(up) != DAV_CHUNKED)
         return verdict;
@@ -517,7 +519,7 @@ static Verdict read_close(const DestCtx *ctx, Upload *up, unsigned part, const R
 
 static bool asks_staging(const Upload *up)
 {
-    return up->etag == NULL && up->multipart && up->step == 0;
+    return up->etag == NULL && up->multipart && up->step != STEP_OBJECT;
 }
 
 static bool ask_verify(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
@@ -597,12 +599,13 @@ static Verdict judge_confirmed(const Upload *up, const DavStat *stat, DavProof p
 
 static Verdict read_object(const DestCtx *ctx, Upload *up, const Response *rs, DavStat *stat, GError **error)
 {
+    const bool no_propfind = dest_learned_fact(ctx->learned, DAV_FACT_PROPFIND) != NULL;
     const Verdict found = dav_stat_read(ctx, rs, stat, error);
     if (found == VERDICT_MORE) {
         fault_set(error, FAULT_UPLOAD_GONE, "404: the file is not there");
         return VERDICT_RESTART;
     }
-    if (found == VERDICT_FAIL && up->etag != NULL && error != NULL) {
+    if (up->etag != NULL && (found == VERDICT_FAIL || (found == VERDICT_AGAIN && no_propfind))) {
         g_clear_error(error);
         upload_say(up, "not verified: this server does not let us look at files");
         return VERDICT_OK;
