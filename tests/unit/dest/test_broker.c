@@ -670,7 +670,7 @@ static void test_proof(void)
 
 #define LFS                                                                                                                                \
     "{" APP "\"grant\":{\"method\":\"POST\",\"url\":\"{{base}}/batch\",\"extract\":{\"url\":{\"pointer\":\"/"                              \
-            "up\",\"optional\":true},\"verify\":{\"pointer\":"                                                                             \
+    "up\",\"optional\":true},\"verify\":{\"pointer\":"                                                                                     \
     "\"/verify\",\"optional\":true},\"n\":{\"pointer\":\"/n\",\"optional\":true}}}," PUT                                                   \
     ",\"notify\":[{\"method\":\"POST\",\"url\":\"{{grant.verify}}\",\"json\":{\"n\":"                                                      \
     "\"{{grant.n}}\"}},{\"method\":\"POST\",\"url\":\"{{base}}/"                                                                           \
@@ -743,7 +743,7 @@ static void test_after(void)
 {
     static const char text[] =
         "{" APP GRANT PUT ",\"after\":{\"key\":\"/Key\",\"where\":{\"xml\":\"Location\",\"optional\":true}},\"result\":{\"url\":\"{{base}}/"
-                          "{{answer.key|path}}\",\"key\":"
+        "{{answer.key|path}}\",\"key\":"
         "\"{{answer.key}}\"}}";
     Rig r;
     rig_open(&r, text, NULL);
@@ -941,7 +941,7 @@ static void test_abort_without_plan(void)
 static void test_part_urls(void)
 {
     static const char text[] = "{" APP "\"upload\":{\"kind\":\"multipart\",\"part_size\":8388608},\"multipart\":{\"create\":{\"method\":"
-                                       "\"POST\",\"url\":\"{{base}}/c\",\"extract\":{\"id\":\"/id\"}},"
+                               "\"POST\",\"url\":\"{{base}}/c\",\"extract\":{\"id\":\"/id\"}},"
                                "\"part_urls\":\"/urls\",\"complete\":{\"method\":\"POST\",\"url\":\"{{base}}/d/"
                                "{{mp.id}}\",\"json\":\"{{parts}}\"},\"part_names\":[\"n\",\"e\"]}}";
     static const char *const bodies[] = { "{\"id\":5,\"urls\":[\"https://s.example/1\",\"https://s.example/2\"]}",
