@@ -13,92 +13,6 @@
 /* PARALLEL_PARTS: their URLs travel in one header. */
 enum { MAX_CHUNKS = 10000, PARALLEL_PARTS = 32 };
 
-/* What Part.etag says of one whose checksum the server verified, and Part.handle of one whose offset has to be asked for. */
-#define SUM_VERIFIED   "verified"
-#define OFFSET_UNKNOWN "offset?"
-
-/* ---- streams */
-
-static bool is_joined(const Upload *up)
-{
-    return up->upload_id != NULL && strchr(up->upload_id, ' ') != NULL;
-}
-
-static unsigned n_streams(const Upload *up)
-{
-    unsigned n = up->upload_id != NULL;
-    for (const char *p = up->upload_id; p != NULL && *p != '\0'; p++)
-        n += *p == ' ';
-    return n;
-}
-
-/* NULL when it was not created yet. Caller frees. */
-static char *stream_url(const Upload *up, unsigned n)
-{
-    if (!is_joined(up))
-        return g_strdup(up->upload_id != NULL ? up->upload_id : up->grant != NULL ? up->grant->url : NULL);
-    g_auto(GStrv) urls = g_strsplit(up->upload_id, " ", -1);
-    return n < g_strv_length(urls) ? g_strdup(urls[n]) : NULL;
-}
-
-static void set_stream_url(Upload *up, unsigned n, const char *url)
-{
-    if (!is_joined(up)) {
-        upload_set(&up->upload_id, url);
-        return;
-    }
-    g_auto(GStrv) urls = g_strsplit(up->upload_id, " ", -1);
-    upload_set(&urls[n], url);
-    g_autofree char *all = g_strjoinv(" ", urls);
-    upload_set(&up->upload_id, all);
-}
-
-static uint64_t stream_bytes(const Upload *up, unsigned part)
-{
-    return is_joined(up) ? upload_part_bytes(up, part) : up->size_bytes;
-}
-
-/* What the server has confirmed of the stream that a part belongs to. */
-static uint64_t confirmed_bytes(const Upload *up, unsigned part)
-{
-    if (is_joined(up))
-        return up->parts[part].done ? upload_part_bytes(up, part) : up->parts[part].kept_bytes;
-    return upload_done_bytes(up);
-}
-
-/* Where the object can be found, and removed, later. */
-static void remember_object(Upload *up, const char *url)
-{
-    g_autofree char *key = tus_key_of(url);
-    upload_set(&up->url, url);
-    upload_set(&up->stored_key, key);
-}
-
-static void prove(Upload *up)
-{
-    bool sums = up->n_parts > 0;
-    for (unsigned i = 0; i < up->n_parts; i++)
-        sums = sums && g_strcmp0(up->parts[i].etag, SUM_VERIFIED) == 0;
-    up->verified = sums ? VERIFIED_CHECKSUM : VERIFIED_SIZE;
-}
-
-/* The server has this much of the stream. True: all of it. */
-static bool take_offset(Upload *up, unsigned part, uint64_t offset)
-{
-    const unsigned first = is_joined(up) ? part : 0, end = is_joined(up) ? part + 1 : up->n_parts;
-    for (unsigned i = first; i < end; i++) {
-        Part *p = &up->parts[i];
-        const uint64_t bytes = upload_part_bytes(up, i), kept = MIN(offset, bytes);
-        p->done = up->multipart && kept == bytes;
-        p->kept_bytes = p->done ? 0 : kept;
-        offset -= kept;
-    }
-    g_clear_pointer(&up->parts[part].handle, g_free);
-    if (!is_joined(up) && upload_done_bytes(up) == up->size_bytes)
-        prove(up);
-    return is_joined(up) ? up->parts[part].done : upload_done_bytes(up) == up->size_bytes;
-}
-
 /* ---- plan */
 
 static unsigned digests(const DestCtx *ctx, const Upload *up)
@@ -150,195 +64,20 @@ static bool plan(const DestCtx *ctx, Upload *up, uint64_t part_size_wanted, GErr
     return true;
 }
 
-/* ---- creation: in OPEN, or of a small file in PART */
-
-/* A small file travels with its creation, unless the person wants a checksum verified, which only PATCH promises. */
-static bool sends_at_once(const DestCtx *ctx, const Upload *up)
-{
-    return !up->multipart && up->size_bytes > 0 && tus_has(ctx, "creation-with-upload") && tus_of(ctx)->sum != TUS_SUM_GIVEN &&
-           up->size_bytes <= tus_body_max(ctx);
-}
-
-static bool wish_granted(const DestCtx *ctx, GError **error)
-{
-    DigestKind kind;
-    const Tus *tus = tus_of(ctx);
-    if (tus->sum != TUS_SUM_GIVEN || tus_sum(ctx, &kind))
-        return true;
-    fault_set(error, FAULT_UNSUPPORTED, "the server does not verify %s; use --checksum auto", digest_name(tus->kind));
-    return false;
-}
-
-static void add_number(Request *rq, const char *name, uint64_t number)
-{
-    g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, number);
-    request_header(rq, name, text);
-}
-
-static void add_sum(const DestCtx *ctx, const Part *part, Request *rq)
-{
-    DigestKind kind;
-    g_autofree char *base64 = part->digest != NULL && tus_sum(ctx, &kind) ? digest_base64(part->digest, kind) : NULL;
-    g_autofree char *value = base64 == NULL ? NULL : g_strdup_printf("%s %s", digest_name(kind), base64);
-    if (value != NULL)
-        request_header(rq, "Upload-Checksum", value);
-}
-
-static bool ask_create(const DestCtx *ctx, const Upload *up, bool partial, uint64_t bytes, Request **rq_out, GError **error)
-{
-    const Tus *tus = tus_of(ctx);
-    const uint64_t most = tus_max_bytes(ctx);
-    if (tus == NULL) {
-        fault_set(error, FAULT_BUG, "the application gave no upload URL");
-        return false;
-    }
-    if (most != 0 && up->size_bytes > most) {
-        fault_set(error, FAULT_TOO_LARGE, "the server takes files up to %" G_GUINT64_FORMAT " bytes (Tus-Max-Size)", most);
-        return false;
-    }
-    if (!wish_granted(ctx, error))
-        return false;
-    Request *rq = tus_request(ctx, up, "POST", tus_create_url(ctx));
-    g_autofree char *metadata = partial ? NULL : tus_metadata(tus, up);
-    add_number(rq, "Upload-Length", bytes);
-    if (partial)
-        request_header(rq, "Upload-Concat", "partial");
-    else if (*metadata != '\0')
-        request_header(rq, "Upload-Metadata", metadata);
-    *rq_out = rq;
-    return true;
-}
-
-static bool ask_small(const DestCtx *ctx, const Upload *up, Request **rq_out, GError **error)
-{
-    if (!ask_create(ctx, up, false, up->size_bytes, rq_out, error))
-        return false;
-    if (sends_at_once(ctx, up)) {
-        request_header(*rq_out, "Content-Type", "application/offset+octet-stream");
-        add_sum(ctx, &up->parts[0], *rq_out);
-        request_body_file(*rq_out, 0, up->size_bytes);
-    }
-    return true;
-}
-
-static bool is_one_of(int status, const int *statuses, unsigned n)
-{
-    for (unsigned i = 0; i < n; i++)
-        if (status == statuses[i])
-            return true;
-    return false;
-}
-
-/* Some servers say that they join partial uploads, and want of each what only the whole has. */
-static bool joins_not(int status)
-{
-    static const int statuses[] = { 400, 403, 405, 409, 422, 501 };
-    return is_one_of(status, statuses, G_N_ELEMENTS(statuses));
-}
-
-/* 4xx of a creation that may ask for more than the server can: the next one asks for less. */
-static Verdict create_refused(const DestCtx *ctx, const Upload *up, const Response *rs, GError **error)
-{
-    g_autofree char *to = NULL;
-    const bool gone = rs->status == 404 || rs->status == 405 || rs->status == 410;
-    if (tus_redirect(tus_create_url(ctx), rs, &to, error)) {
-        tus_moved(ctx, to);
-        return VERDICT_AGAIN;
-    }
-    if (*error != NULL)
-        return VERDICT_FAIL;
-    const Verdict verdict = tus_failed(ctx, rs, error);
-    if (gone && !g_str_equal(tus_create_url(ctx), tus_of(ctx)->endpoint)) {
-        tus_moved(ctx, NULL);
-        return VERDICT_AGAIN;
-    }
-    if (sends_at_once(ctx, up) && (rs->status == 400 || rs->status == 413 || rs->status == 415)) {
-        tus_forget(ctx, "creation-with-upload");
-        return VERDICT_AGAIN;
-    }
-    if (up->multipart && !up->serial && joins_not(rs->status)) {
-        tus_forget(ctx, "concatenation");
-        return VERDICT_RESTART;
-    }
-    return verdict;
-}
-
-/* OK: *url_out is the new upload. */
-static Verdict read_created(const DestCtx *ctx, const Upload *up, const Response *rs, char **url_out, GError **error)
-{
-    GError *why = NULL;
-    const char *location = response_header(rs, "location");
-    if (rs->status < 200 || rs->status >= 300) {
-        const Verdict verdict = create_refused(ctx, up, rs, &why);
-        g_propagate_error(error, why);
-        return verdict;
-    }
-    if (location == NULL || *location == '\0')
-        return tus_not_tus(rs, "Location", VERDICT_FAIL, error);
-    *url_out = tus_resolve(tus_create_url(ctx), location, error);
-    return *url_out == NULL ? VERDICT_FAIL : VERDICT_OK;
-}
-
-static bool ask_open(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
-{
-    (void)part;
-    return ask_create(ctx, up, !up->serial, up->serial ? up->size_bytes : upload_part_bytes(up, up->step), rq_out, error);
-}
-
-static Verdict read_open(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error)
-{
-    (void)part;
-    g_autofree char *url = NULL;
-    const Verdict verdict = read_created(ctx, up, rs, &url, error);
-    if (verdict != VERDICT_OK)
-        return verdict;
-    up->opened_s = ctx->now_s;
-    if (up->serial) {
-        upload_set(&up->upload_id, url);
-        remember_object(up, url);
-        return VERDICT_OK;
-    }
-    g_autofree char *all = up->step == 0 ? g_strdup(url) : g_strdup_printf("%s %s", up->upload_id, url);
-    upload_set(&up->upload_id, all);
-    return ++up->step < up->n_parts ? VERDICT_MORE : VERDICT_OK;
-}
-
-static Verdict read_small(const DestCtx *ctx, Upload *up, const Response *rs, GError **error)
-{
-    g_autofree char *url = NULL;
-    uint64_t offset = 0;
-    const bool sent = sends_at_once(ctx, up);
-    const Verdict verdict = read_created(ctx, up, rs, &url, error);
-    if (verdict != VERDICT_OK)
-        return verdict;
-    upload_set(&up->upload_id, url);
-    remember_object(up, url);
-    const bool told = tus_number(rs, "upload-offset", &offset);
-    if (offset > (sent ? up->size_bytes : 0)) {
-        fault_set(error, FAULT_SIZE, "the server counts %" G_GUINT64_FORMAT " bytes of a new upload", offset);
-        return VERDICT_RESTART;
-    }
-    if (sent && !told)
-        up->parts[0].handle = g_strdup(OFFSET_UNKNOWN);
-    else if (take_offset(up, 0, offset))
-        return VERDICT_OK;
-    return VERDICT_MORE;
-}
-
 /* ---- HEAD: how much of a stream is there */
 
 static void ask_head(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out)
 {
-    g_autofree char *url = stream_url(up, part);
+    g_autofree char *url = tus_stream_url(up, part);
     *rq_out = tus_request(ctx, up, "HEAD", url);
 }
 
 static Verdict head_refused(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error)
 {
     GError *why = NULL;
-    g_autofree char *from = stream_url(up, part), *to = NULL;
+    g_autofree char *from = tus_stream_url(up, part), *to = NULL;
     if (tus_redirect(from, rs, &to, &why)) {
-        set_stream_url(up, part, to);
+        tus_set_stream_url(up, part, to);
         g_propagate_error(error, why);
         return VERDICT_AGAIN;
     }
@@ -353,12 +92,12 @@ static Verdict head_refused(const DestCtx *ctx, Upload *up, unsigned part, const
 
 static Verdict check_head(const DestCtx *ctx, const Upload *up, unsigned part, const Response *rs, uint64_t offset, GError **error)
 {
-    uint64_t length = stream_bytes(up, part);
+    uint64_t length = tus_stream_bytes(up, part);
     tus_number(rs, "upload-length", &length);
-    if (length != stream_bytes(up, part) || offset > length)
+    if (length != tus_stream_bytes(up, part) || offset > length)
         fault_set(error, FAULT_SIZE, "the server counts %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " bytes, the file has others", offset,
                   length);
-    else if (offset < confirmed_bytes(up, part))
+    else if (offset < tus_confirmed_bytes(up, part))
         fault_set(error, FAULT_UPLOAD_GONE, "the server lost bytes that it had confirmed");
     else if (offset < length && tus_expired(ctx, rs))
         fault_set(error, FAULT_UPLOAD_GONE, "the upload has expired at the server");
@@ -376,7 +115,7 @@ static Verdict read_head(const DestCtx *ctx, Upload *up, unsigned part, const Re
         return tus_not_tus(rs, "Upload-Offset", VERDICT_RETRY, error);
     const Verdict verdict = check_head(ctx, up, part, rs, offset, error);
     if (verdict == VERDICT_OK)
-        take_offset(up, part, offset);
+        tus_take_offset(up, part, offset);
     return verdict;
 }
 
@@ -392,12 +131,12 @@ static unsigned next_stream(const Upload *up)
 static bool ask_resume(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
 {
     (void)part;
-    g_autofree char *url = stream_url(up, 0);
-    if (up->multipart && (up->serial == is_joined(up) || (is_joined(up) && n_streams(up) != up->n_parts))) {
+    g_autofree char *url = tus_stream_url(up, 0);
+    if (up->multipart && (up->serial == tus_is_joined(up) || (tus_is_joined(up) && tus_streams(up) != up->n_parts))) {
         fault_set(error, FAULT_UPLOAD_GONE, "the server's features changed: the file is sent another way now");
         return false;
     }
-    const unsigned n = is_joined(up) ? next_stream(up) : 0;
+    const unsigned n = tus_is_joined(up) ? next_stream(up) : 0;
     if (url != NULL && n < up->n_parts)
         ask_head(ctx, up, n, rq_out);
     return true;
@@ -406,11 +145,11 @@ static bool ask_resume(const DestCtx *ctx, const Upload *up, unsigned part, Requ
 static Verdict read_resume(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error)
 {
     (void)part;
-    const unsigned n = is_joined(up) ? next_stream(up) : 0;
+    const unsigned n = tus_is_joined(up) ? next_stream(up) : 0;
     const Verdict verdict = read_head(ctx, up, n, rs, error);
-    if (verdict != VERDICT_OK || !is_joined(up)) {
+    if (verdict != VERDICT_OK || !tus_is_joined(up)) {
         if (verdict == VERDICT_OK && up->url == NULL && up->upload_id != NULL)
-            remember_object(up, up->upload_id);
+            tus_remember_object(up, up->upload_id);
         return verdict;
     }
     up->step = n + 1;
@@ -432,13 +171,13 @@ static bool sends_whole(const DestCtx *ctx, const Upload *up, unsigned part)
 
 static void ask_patch(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out)
 {
-    g_autofree char *url = stream_url(up, part);
+    g_autofree char *url = tus_stream_url(up, part);
     const uint64_t kept = up->parts[part].kept_bytes, in_file = upload_part_offset(up, part) + kept;
     Request *rq = tus_request(ctx, up, "PATCH", url);
     request_header(rq, "Content-Type", "application/offset+octet-stream");
-    add_number(rq, "Upload-Offset", is_joined(up) ? kept : in_file);
+    tus_add_number(rq, "Upload-Offset", tus_is_joined(up) ? kept : in_file);
     if (sends_whole(ctx, up, part))
-        add_sum(ctx, &up->parts[part], rq);
+        tus_add_sum(ctx, &up->parts[part], rq);
     request_body_file(rq, in_file, rest_bytes(ctx, up, part));
     rq->slow_answer = in_file + rq->body_bytes == up->size_bytes; /* the server may put it where it belongs first */
     *rq_out = rq;
@@ -447,9 +186,9 @@ static void ask_patch(const DestCtx *ctx, const Upload *up, unsigned part, Reque
 static bool ask_part(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
 {
     const Part *p = &up->parts[part];
-    g_autofree char *url = stream_url(up, part);
+    g_autofree char *url = tus_stream_url(up, part);
     if (url == NULL)
-        return ask_small(ctx, up, rq_out, error);
+        return tus_ask_small(ctx, up, rq_out, error);
     if (p->handle != NULL)
         ask_head(ctx, up, part, rq_out);
     else if (!p->done && p->kept_bytes < upload_part_bytes(up, part))
@@ -462,7 +201,7 @@ static Verdict lost_count(Upload *up, unsigned part, Verdict otherwise)
 {
     if (up->probe)
         return otherwise; /* RESUME asks it */
-    upload_set(&up->parts[part].handle, OFFSET_UNKNOWN);
+    upload_set(&up->parts[part].handle, TUS_OFFSET_UNKNOWN);
     return VERDICT_AGAIN;
 }
 
@@ -494,7 +233,7 @@ static Verdict read_patch(const DestCtx *ctx, Upload *up, unsigned part, const R
     DigestKind kind;
     Part *p = &up->parts[part];
     uint64_t offset;
-    const uint64_t begin = is_joined(up) ? 0 : upload_part_offset(up, part), before = begin + p->kept_bytes;
+    const uint64_t begin = tus_is_joined(up) ? 0 : upload_part_offset(up, part), before = begin + p->kept_bytes;
     const uint64_t sent = rest_bytes(ctx, up, part);
     const bool summed = sends_whole(ctx, up, part) && p->digest != NULL && tus_sum(ctx, &kind);
     if (rs->status < 200 || rs->status >= 300)
@@ -512,66 +251,20 @@ static Verdict read_patch(const DestCtx *ctx, Upload *up, unsigned part, const R
         return VERDICT_RETRY;
     }
     if (summed && offset == before + sent)
-        upload_set(&p->etag, SUM_VERIFIED);
-    take_offset(up, part, offset);
+        upload_set(&p->etag, TUS_SUM_VERIFIED);
+    tus_take_offset(up, part, offset);
     return offset == begin + upload_part_bytes(up, part) ? VERDICT_OK : VERDICT_MORE;
 }
 
 static Verdict read_part(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error)
 {
-    g_autofree char *url = stream_url(up, part);
+    g_autofree char *url = tus_stream_url(up, part);
     if (url == NULL)
-        return read_small(ctx, up, rs, error);
+        return tus_read_small(ctx, up, rs, error);
     if (up->parts[part].handle == NULL)
         return read_patch(ctx, up, part, rs, error);
     const Verdict verdict = read_head(ctx, up, part, rs, error);
     return verdict == VERDICT_OK ? VERDICT_MORE : verdict;
-}
-
-/* ---- CLOSE: partial uploads become one */
-
-static char *path_of(const char *url)
-{
-    const char *authority = strstr(url, "://");
-    const char *path = authority == NULL ? NULL : strchr(authority + strlen("://"), '/');
-    return g_strdup(path == NULL ? url : path);
-}
-
-static bool ask_close(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
-{
-    (void)part;
-    if (tus_of(ctx) == NULL || n_streams(up) != up->n_parts) {
-        fault_set(error, FAULT_UPLOAD_GONE, "not all partial uploads are known");
-        return false;
-    }
-    const char *endpoint = tus_create_url(ctx);
-    g_autoptr(GString) concat = g_string_new("final;");
-    for (unsigned i = 0; i < up->n_parts; i++) {
-        g_autofree char *url = stream_url(up, i);
-        g_autofree char *name = tus_same_origin(endpoint, url) ? path_of(url) : g_strdup(url);
-        g_string_append_printf(concat, "%s%s", i > 0 ? " " : "", name);
-    }
-    g_autofree char *metadata = tus_metadata(tus_of(ctx), up);
-    Request *rq = tus_request(ctx, up, "POST", endpoint);
-    request_header(rq, "Upload-Concat", concat->str);
-    request_header(rq, "Upload-Metadata", metadata);
-    rq->slow_answer = true;
-    *rq_out = rq;
-    return true;
-}
-
-static Verdict read_close(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error)
-{
-    (void)part;
-    g_autofree char *url = NULL;
-    Verdict verdict = read_created(ctx, up, rs, &url, error);
-    if (verdict == VERDICT_FAIL && rs->status >= 400 && rs->status != 401 && rs->status != 413)
-        verdict = VERDICT_RESTART; /* the parts are worthless */
-    if (verdict != VERDICT_OK)
-        return verdict;
-    upload_set(&up->upload_id, url);
-    remember_object(up, url);
-    return VERDICT_OK;
 }
 
 /* ---- VERIFY: of joined uploads only, one stream is confirmed with its last byte */
@@ -589,7 +282,7 @@ static Verdict read_verify(const DestCtx *ctx, Upload *up, unsigned part, const 
     uint64_t length, offset;
     if (rs->status < 200 || rs->status >= 300)
         return head_refused(ctx, up, 0, rs, error);
-    if (is_joined(up)) { /* the answer that named the whole was lost, and nobody can tell */
+    if (tus_is_joined(up)) { /* the answer that named the whole was lost, and nobody can tell */
         fault_set(error, FAULT_BAD_ANSWER, "whether the parts were joined is unknown");
         return VERDICT_RESTART;
     }
@@ -603,7 +296,7 @@ static Verdict read_verify(const DestCtx *ctx, Upload *up, unsigned part, const 
         fault_set(error, FAULT_CONFLICT, "the server has not joined the parts yet");
         return VERDICT_RETRY;
     }
-    prove(up);
+    tus_prove(up);
     return VERDICT_OK;
 }
 
@@ -612,7 +305,7 @@ static Verdict read_verify(const DestCtx *ctx, Upload *up, unsigned part, const 
 static bool ask_abort(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
 {
     (void)part, (void)error;
-    g_autofree char *url = stream_url(up, up->step);
+    g_autofree char *url = tus_stream_url(up, up->step);
     const bool offered = tus_of(ctx) == NULL || !tus_knows(ctx) || tus_has(ctx, "termination");
     if (url != NULL && offered && upload_id_is_url(url))
         *rq_out = tus_request(ctx, up, "DELETE", url);
@@ -623,7 +316,7 @@ static bool ask_abort(const DestCtx *ctx, const Upload *up, unsigned part, Reque
 static bool is_let_go(int status)
 {
     static const int statuses[] = { 400, 404, 405, 410, 501 };
-    if (is_one_of(status, statuses, G_N_ELEMENTS(statuses)))
+    if (tus_is_one_of(status, statuses, G_N_ELEMENTS(statuses)))
         return true;
     return status >= 200 && status < 300;
 }
@@ -633,7 +326,7 @@ static Verdict read_abort(const DestCtx *ctx, Upload *up, unsigned part, const R
     (void)part;
     if (!is_let_go(rs->status))
         return tus_failed(ctx, rs, error);
-    if (++up->step < n_streams(up))
+    if (++up->step < tus_streams(up))
         return VERDICT_MORE;
     up->step = 0;
     return VERDICT_OK;
@@ -684,9 +377,9 @@ const DestOps dest_tus = {
     .where = where,
     .step = { [PHASE_LOOK] = { tus_ask_look, tus_read_look },
               [PHASE_RESUME] = { ask_resume, read_resume },
-              [PHASE_OPEN] = { ask_open, read_open },
+              [PHASE_OPEN] = { tus_ask_open, tus_read_open },
               [PHASE_PART] = { ask_part, read_part },
-              [PHASE_CLOSE] = { ask_close, read_close },
+              [PHASE_CLOSE] = { tus_ask_close, tus_read_close },
               [PHASE_VERIFY] = { ask_verify, read_verify },
               [PHASE_ABORT] = { ask_abort, read_abort },
               [PHASE_REMOVE] = { ask_remove, read_remove } },

@@ -25,6 +25,14 @@ static const AnswerRow rows_without[] = {
     { 0, NULL, VERDICT_OK, FAULT_NONE, NULL },
 };
 
+bool tus_is_one_of(int status, const int *statuses, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (status == statuses[i])
+            return true;
+    return false;
+}
+
 bool tus_number(const Response *rs, const char *lower_case_name, uint64_t *out)
 {
     guint64 number;

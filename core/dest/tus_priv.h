@@ -1,4 +1,5 @@
-/* tus_priv.h - what the files of the tus destination share: tus.c walks an upload, tus_conf.c knows options and URLs, tus_learn.c the endpoint.
+/* tus_priv.h - what the files of the tus destination share: tus.c walks an upload, tus_create.c begins and joins it, tus_stream.c counts,
+ * tus_conf.c knows options and URLs, tus_learn.c the endpoint, tus_answer.c refusals.
  *
  * An upload of one stream has its URL as upload_id. One that the server joins from partial uploads has all their URLs there, separated by
  * blanks: they are made in OPEN, so that a restart knows each of them. Offsets are those of the stream: of the file, or of the part.
@@ -61,7 +62,33 @@ void     tus_moved(const DestCtx *ctx, const char *url);
 bool     tus_ask_look(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error);
 Verdict  tus_read_look(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error);
 
+/* tus_stream.c: the uploads at the server that make up this one */
+/* What Part.etag says of one whose checksum the server verified, and Part.handle of one whose offset has to be asked for. */
+#define TUS_SUM_VERIFIED   "verified"
+#define TUS_OFFSET_UNKNOWN "offset?"
+bool     tus_is_joined(const Upload *up);
+unsigned tus_streams(const Upload *up);                         /* how many are known */
+char    *tus_stream_url(const Upload *up, unsigned n);          /* NULL when it was not created yet; caller frees */
+void     tus_set_stream_url(Upload *up, unsigned n, const char *url);
+uint64_t tus_stream_bytes(const Upload *up, unsigned part);
+uint64_t tus_confirmed_bytes(const Upload *up, unsigned part);  /* what the server said that it has of the part's stream */
+bool     tus_take_offset(Upload *up, unsigned part, uint64_t offset);   /* it has this much; true: all of it */
+void     tus_remember_object(Upload *up, const char *url);      /* where it can be found, and removed, later */
+void     tus_prove(Upload *up);                                 /* all is there: by which right we say so */
+
+/* tus_create.c */
+void     tus_add_number(Request *rq, const char *name, uint64_t number);
+void     tus_add_sum(const DestCtx *ctx, const Part *part, Request *rq);        /* Upload-Checksum, where one is wanted and known */
+/* A small file: its creation, with its bytes where the server takes them. */
+bool     tus_ask_small(const DestCtx *ctx, const Upload *up, Request **rq_out, GError **error);
+Verdict  tus_read_small(const DestCtx *ctx, Upload *up, const Response *rs, GError **error);
+bool     tus_ask_open(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error);
+Verdict  tus_read_open(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error);
+bool     tus_ask_close(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error);
+Verdict  tus_read_close(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error);
+
 /* tus_answer.c */
+bool     tus_is_one_of(int status, const int *statuses, unsigned n);
 /* A decimal header; false when absent or no number. */
 bool     tus_number(const Response *rs, const char *lower_case_name, uint64_t *out);
 Verdict  tus_failed(const DestCtx *ctx, const Response *rs, GError **error);
