@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # tests/run.sh [SUITE...]: builds hoist with sanitizers and runs its tests. Suites: lint unit vectors screen servers roads crash faults; none = all of these.
-# More, because heavy: next tus-more.
+# More, because heavy: next tus-more azurite.
 # The last line is 'N passed, N failed[, N skipped]'; the exit status is 0 when nothing failed. Everything it writes lies in build/.
 #
 # HOIST_VECTORS=DIR   further vector files for the suite vectors      HOIST_TEST_S3=URL   a further S3 endpoint (AWS_* variables: its keys)
@@ -8,7 +8,7 @@
 set -euo pipefail
 
 all='lint unit vectors screen servers roads crash faults'
-more='next tus-more'
+more='next tus-more azurite'
 usage() { sed -n '2,7s/^# \{0,1\}//p' "$0"; }
 for suite in "$@"; do
     case $suite in

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The servers that the end-to-end tests talk to: install.sh FOLDER [next] [tus-more]. Fast when they are there; what cannot be had is said and
-# skipped. Only when they are named: next, a web framework of some 400 MB, and tus-more, of which one server takes many minutes to build.
+# The servers that the end-to-end tests talk to: install.sh FOLDER [next] [tus-more] [azurite]. Fast when they are there; what cannot be had is said and
+# skipped. Only when they are named: next, a web framework of some 400 MB, tus-more, of which one server takes
+# many minutes to build, and azurite, 190 MB.
 set -eu
 root=${1:?folder}
 shift
@@ -61,6 +62,7 @@ node_side() {
  "overrides": {"@aws-sdk/s3-presigned-post": "3.987.0", "@aws-sdk/client-s3": "3.986.0", "typescript": "file:./none"}}
 JSON
     node_package broker --omit=optional --omit=peer
+    ! wants azurite || node_package azurite azurite@3.35.0
     if wants next; then
         mkdir -p "$root/node/next"
         cp "$here/broker/next/package.json" "$root/node/next/"
