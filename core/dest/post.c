@@ -180,9 +180,11 @@ const DestOps dest_post = {
     .plan = post_plan,
     .url = s3_object_url,
     .where = s3_where,
+    .share = s3_share,
     .step = {
         [PHASE_LOOK] = { s3_ask_look, s3_read_look },
         [PHASE_PART] = { ask_post, read_post },
         [PHASE_VERIFY] = { s3_ask_verify, s3_read_verify },
+        [PHASE_REMOVE] = { s3_ask_remove, s3_read_remove },
     },
 };

@@ -250,6 +250,8 @@ def own_sas(t, own):
         failed = [e["fault"] for e in lib.of_kind(events, "failed")]
         assert status == 1 and failed[0]["name"] == fault, (fault, failed, err)
         assert sas not in str(events) and sas[-20:] not in str(events) + err
+    r = hoist.run("rm", f"{own.to}/src/empty", f"{own.to}/src/none", env={"AZURE_STORAGE_SAS_TOKEN": own.sas()})
+    assert r.returncode == 0 and r.out.splitlines() == [f"removed {own.to}/src/empty", f"not there {own.to}/src/none"], (r.out, r.err)
 
 
 def test_own_sas(t):
