@@ -320,6 +320,43 @@ static void test_planned(void)
     g_assert_cmpstr(json_object_get_string_member(json_node_get_object(node), "key"), ==, "p/IMG 3.jpg");
 }
 
+static void test_destinations(void)
+{
+    HoistDest ready = {
+        .name = (char *)"shop", .to = (char *)"s3://b/p", .scheme = (char *)"s3", .endpoint = (char *)"http://127.0.0.1:9", .ready = true
+    };
+    HoistDest not = {
+        .name = (char *)"x", .to = (char *)"dav+http://h/", .endpoint = (char *)"http://h/", .missing = (char *)"no\033secret"
+    };
+    g_autoptr(GString) text = g_string_new(NULL), json = g_string_new(NULL);
+    report_dest(&ready, false, text);
+    report_dest(&not, false, text);
+    g_assert_cmpstr(text->str, ==,
+                    "shop          s3://b/p at http://127.0.0.1:9  ready\nx             dav+http://h/  NOT READY: no^[secret\n");
+    report_dest(&ready, true, json);
+    g_assert_cmpstr(json->str, ==,
+                    "{\"event\":\"dest\",\"name\":\"shop\",\"to\":\"s3://b/p\",\"scheme\":\"s3\",\"endpoint\":\"http://127.0.0.1:9\","
+                    "\"ready\":true}\n");
+}
+
+static void test_removed(void)
+{
+    const GError cause = { g_quark_from_static_string("other"), 1, (char *)"it broke" };
+    g_autoptr(GString) text = g_string_new(NULL), json = g_string_new(NULL);
+    report_removed("shop/a", true, NULL, false, text);
+    report_removed("shop/\033", false, NULL, false, text);
+    report_removed("shop/c", false, &cause, false, text);
+    g_assert_true(g_str_has_prefix(text->str, "removed shop/a\nnot there shop/^[\nfailed shop/c: it broke\n       "));
+    report_removed("shop/\xff", true, NULL, true, json);
+    report_removed("shop/b", false, NULL, true, json);
+    report_removed("shop/c", false, &cause, true, json);
+    g_auto(GStrv) lines = g_strsplit(json->str, "\n", -1);
+    g_assert_nonnull(strstr(lines[0], "\"object_b64\":\"c2hvcC//\""));
+    g_assert_cmpstr(lines[1], ==, "{\"event\":\"absent\",\"object\":\"shop/b\"}");
+    g_assert_nonnull(strstr(lines[2], "\"cause\":\"it broke\""));
+    g_assert_nonnull(strstr(lines[2], "\"remedy\":\""));
+}
+
 int main(int argc, char **argv)
 {
     g_setenv("TZ", "UTC", TRUE);
@@ -338,5 +375,7 @@ int main(int argc, char **argv)
     g_test_add_func("/report/json/bytes", test_json_bytes);
     g_test_add_func("/report/json/rest", test_json_rest);
     g_test_add_func("/report/planned", test_planned);
+    g_test_add_func("/report/destinations", test_destinations);
+    g_test_add_func("/report/removed", test_removed);
     return g_test_run();
 }
