@@ -110,13 +110,14 @@ static Verdict judge_confirmed(const Upload *up, const Stat *st, GError **error)
 
 static Verdict verify_failed(const DestCtx *ctx, Upload *up, const Response *rs, GError **error)
 {
-    if (is_absent(rs)) {
-        fault_set(error, FAULT_UPLOAD_GONE, "612: the object is not there");
-        return VERDICT_RESTART;
-    }
-    if ((rs->status == 401 || rs->status == 403) && up->etag != NULL) {
-        upload_say(up, "not verified: these keys may not look at objects");
+    const bool cannot_look = rs->status == 401 || rs->status == 403 || rs->status == 404 || rs->status == 405;
+    if (cannot_look && up->etag != NULL) { /* stored is what was confirmed; a private cloud may have no stat where uploads go */
+        upload_say(up, "not verified: these keys, or this host (--rs), do not let objects be looked at");
         return VERDICT_OK;
+    }
+    if (is_absent(rs)) {
+        fault_set(error, FAULT_UPLOAD_GONE, "%d: the object is not there", rs->status);
+        return VERDICT_RESTART;
     }
     return qiniu_failed(ctx, up, rs, error);
 }

@@ -2,7 +2,7 @@
  *
  * Upload token, private download URL, both management signatures (QBox, Qiniu) and the etag of an object. Pure text.
  * Sources: developer.qiniu.com/kodo, "upload token" (1208), "download token" (1202), "management token" (1201); the etag is described in
- * github.com/qiniu/qetag and, for objects of parts that are not 4 MiB, by the crate qiniu-etag.
+ * github.com/qiniu/qetag and, for objects of parts that are not 4 MiB, by the Rust library qiniu-etag.
  * Units: bytes, seconds of the wall clock. Threads: reentrant. What is returned is the caller's to free (secret_free where it is a secret).
  */
 #pragma once

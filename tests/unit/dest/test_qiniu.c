@@ -172,7 +172,7 @@ static void test_open_refuses(void)
         clear(&f);
     }
     Fixture f;
-    open_conf(&f, "qiniu://buc ket", NULL, NULL);
+    open_conf(&f, "qiniu://a b", NULL, NULL);
     g_assert_cmpint(fault_code(f.error), ==, FAULT_USAGE);
     clear(&f);
     open_conf(&f, "qiniu://bucket", "https://user@up.example", NULL);
@@ -899,6 +899,8 @@ static void test_verify(void)
         { true, false, 200, "{\"fsize\":9}", VERDICT_RESTART, FAULT_SIZE, VERIFIED_NOT },
         { true, false, 200, "{}", VERDICT_RETRY, FAULT_BAD_ANSWER, VERIFIED_NOT },
         { true, false, 403, "{}", VERDICT_OK, FAULT_NONE, VERIFIED_NOT },
+        { true, false, 404, "{}", VERDICT_OK, FAULT_NONE, VERIFIED_NOT },
+        { true, false, 612, "{}", VERDICT_RESTART, FAULT_UPLOAD_GONE, VERIFIED_NOT },
         { true, false, 503, "", VERDICT_RETRY, FAULT_SERVER, VERIFIED_NOT },
     };
     for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
