@@ -115,8 +115,7 @@ static int64_t token_expires_s(const GHashTable *values)
     return colon == NULL ? 0 : policy_expires_s(colon + 1);
 }
 
-/* From when on another one is asked for. One that would end at once by our clock is tried all the same: the store's clock counts. */
-static int64_t renew_at_s(const DestCtx *ctx, int64_t expires_s)
+int64_t renew_at_s(const DestCtx *ctx, int64_t expires_s)
 {
     const int64_t now_s = ctx->now_s + ctx->learned->clock_offset_s;
     const int64_t left_s = expires_s - now_s;

@@ -119,8 +119,8 @@ static DestCtx inner_ctx(const DestCtx *ctx)
 
 static bool keys_fresh(const DestCtx *ctx)
 {
-    const Credentials *c = broker_of(ctx)->inner_creds;
-    return c != NULL && (c->expires_s == 0 || c->expires_s - KEYS_LEEWAY_S > ctx->now_s + ctx->learned->clock_offset_s);
+    const Broker *b = broker_of(ctx);
+    return b->inner_creds != NULL && (b->inner_until_s == 0 || b->inner_until_s > ctx->now_s + ctx->learned->clock_offset_s);
 }
 
 static bool needs_grant(const DestCtx *ctx, const Upload *up, Phase phase)
@@ -175,8 +175,10 @@ static Verdict take_keys(const DestCtx *ctx, const Upload *up, GError **error)
         fault_set(error, FAULT_BAD_ANSWER, "the application's temporary keys lack one of access_key, secret_key, bucket");
         return VERDICT_FAIL;
     }
+    const int64_t left_s = keys->expires_s - (ctx->now_s + ctx->learned->clock_offset_s);
     if (!reopen(b, bucket, region, grant->url, error))
         return VERDICT_FAIL;
+    b->inner_until_s = keys->expires_s == 0 ? 0 : keys->expires_s - MIN(KEYS_LEEWAY_S, left_s / 2); /* short-lived ones serve as well */
     credentials_free(b->inner_creds);
     b->inner_creds = g_steal_pointer(&keys);
     return VERDICT_MORE;
@@ -298,8 +300,10 @@ static Verdict inner_read(const DestCtx *ctx, Upload *up, Phase phase, unsigned 
         upload_set(&up->upload_id, up->nonce);
     Verdict verdict = b->inner->step[phase].read(&inner, up, part, rs, &cause);
     wrap_memo(up, whole);
-    if (fault_code(cause) == FAULT_EXPIRED && use_of(b) != GRANT_OPENS)
+    if (fault_code(cause) == FAULT_EXPIRED && (use_of(b) != GRANT_OPENS || phase == PHASE_OPEN)) {
         verdict = renewed(ctx, up, verdict);
+        cause->code = FAULT_GRANT; /* should it come to that: the remedy is not to sign in to AWS */
+    }
     if (cause != NULL)
         g_propagate_error(error, g_steal_pointer(&cause));
     return verdict == VERDICT_OK && is_end(b, up, phase, part) ? finish(ctx, up, rs, error) : verdict;

@@ -8,7 +8,8 @@ enum { MAX_PARTS = 10000 };
 #define PART_DEFAULT_BYTES (8 * MIB)
 #define PART_MIN_BYTES     (5 * MIB)
 
-/* In front of a part's URL, or alone until it is known: the one before was refused, and there is no third. */
+/* A part's handle is "UNTIL URL": when another one is asked for, wall clock, 0 = never. In front of that, or alone until it is known: the
+ * one before was refused, and there is no third. */
 #define SECOND "!"
 
 static const DescParts *parts_of(const DestCtx *ctx)
@@ -101,6 +102,40 @@ static bool ask_open(const DestCtx *ctx, const Upload *up, unsigned part, Reques
     return ask(&s, &parts_of(ctx)->create, rq_out, error);
 }
 
+/* ---- a part's own URL */
+
+static bool is_second(const Part *p)
+{
+    return p->handle != NULL && g_str_has_prefix(p->handle, SECOND);
+}
+
+static void set_handle(Part *p, const char *handle)
+{
+    secret_free(p->handle);
+    p->handle = g_strdup(handle);
+}
+
+static void set_url(const DestCtx *ctx, Part *p, const char *url)
+{
+    const int64_t until_s = renew_at_s(ctx, url_expires_s(url));
+    char *handle = g_strdup_printf("%s%" G_GINT64_FORMAT " %s", is_second(p) ? SECOND : "", until_s, url);
+    secret_free(p->handle);
+    p->handle = handle;
+}
+
+/* NULL: to be asked for. */
+static const char *url_of(const Part *p)
+{
+    const char *space = p->handle == NULL ? NULL : strchr(p->handle, ' ');
+    return space == NULL ? NULL : space + 1;
+}
+
+static bool has_ended(const DestCtx *ctx, const Part *p)
+{
+    const int64_t until_s = g_ascii_strtoll(p->handle + (is_second(p) ? strlen(SECOND) : 0), NULL, 10);
+    return until_s > 0 && until_s <= ctx->now_s + ctx->learned->clock_offset_s;
+}
+
 /* The URLs of all parts at once: a list, or an object by number. */
 static bool take_urls(const DestCtx *ctx, Upload *up, const Json *json, GError **error)
 {
@@ -115,8 +150,7 @@ static bool take_urls(const DestCtx *ctx, Upload *up, const Json *json, GError *
         }
         if (!broker_check_url(broker_of(ctx), url, error))
             return false;
-        secret_free(up->parts[i].handle);
-        up->parts[i].handle = g_steal_pointer(&url);
+        set_url(ctx, &up->parts[i], url);
     }
     return true;
 }
@@ -155,35 +189,11 @@ static Verdict read_open(const DestCtx *ctx, Upload *up, unsigned part, const Re
 
 /* ---- PART: sign, then put */
 
-static bool is_second(const Part *p)
-{
-    return p->handle != NULL && g_str_has_prefix(p->handle, SECOND);
-}
-
-/* NULL: to be asked for. */
-static const char *url_of(const Part *p)
-{
-    const char *url = p->handle == NULL ? NULL : p->handle + (is_second(p) ? strlen(SECOND) : 0);
-    return url == NULL || *url == '\0' ? NULL : url;
-}
-
-static bool has_ended(const DestCtx *ctx, const char *url)
-{
-    const int64_t at = url_expires_s(url);
-    return at > 0 && at - BROKER_LEEWAY_S <= ctx->now_s + ctx->learned->clock_offset_s;
-}
-
-static void set_handle(Part *p, const char *handle)
-{
-    secret_free(p->handle);
-    p->handle = g_strdup(handle);
-}
-
 static bool ask_part(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
 {
     const DescParts *m = parts_of(ctx);
     Part *p = &up->parts[part];
-    if (url_of(p) != NULL && m->sign.given && has_ended(ctx, url_of(p)))
+    if (url_of(p) != NULL && m->sign.given && has_ended(ctx, p))
         set_handle(p, is_second(p) ? SECOND : NULL); /* read sees by it that another one was asked for */
     if (url_of(p) == NULL && !m->sign.given) {
         fault_set(error, FAULT_UPLOAD_GONE, "the application gave the parts' addresses once, and they are lost");
@@ -215,9 +225,7 @@ static Verdict take_handle(const DestCtx *ctx, Upload *up, unsigned part, const 
         fault_set(error, FAULT_BAD_ANSWER, "%s names no URL", what);
         return VERDICT_FAIL;
     }
-    char *handle = g_strconcat(is_second(p) ? SECOND : "", url, NULL);
-    set_handle(p, handle);
-    secret_free(handle);
+    set_url(ctx, p, url);
     secret_free(url);
     return VERDICT_MORE;
 }

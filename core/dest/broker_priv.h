@@ -163,6 +163,7 @@ struct Broker {
     DestConf    *inner_conf;
     void        *inner_priv;
     Credentials *inner_creds;   /* temporary keys; NULL = none yet */
+    int64_t      inner_until_s; /* after that they are asked for anew; 0 = they do not end */
     GHashTable  *asked;         /* broker_inner.c: which requests that are out ask for a grant */
 };
 
@@ -210,6 +211,8 @@ Fill     grant_fill(const Scope *s, JsonObject *values, Json *json, Grant **out,
 void     grant_drop(Upload *up);
 /* When a signed URL or a form ends, wall clock; 0 = it does not say. */
 int64_t  url_expires_s(const char *url);
+/* From when on another one is asked for; 0 = never. What would end at once by our clock is tried all the same: the store's clock counts. */
+int64_t  renew_at_s(const DestCtx *ctx, int64_t expires_s);
 int64_t  fields_expire_s(const GPtrArray *fields);
 int64_t  time_text_s(const char *text, int64_t now_s);      /* "2026-01-15T10:30:00Z", unix seconds, milliseconds, seconds from now */
 /* Put into values: the text, and for what is no string its JSON as well. */

@@ -20,8 +20,14 @@ from proxy import Proxy
 MIB = 1 << 20
 TOKEN, SESSION, CSRF = "app-token-7f3a", "session=app-cookie-91bc", "csrf-20de"
 PART = "partNumber="
-EXPIRED = (b"HTTP/1.1 403 Forbidden\r\nContent-Type: application/xml\r\nContent-Length: %d\r\n\r\n%s" % (len(x := b"<?xml version=\"1.0\"?><Error><Code>"
-           b"AccessDenied</Code><Message>Request has expired</Message></Error>"), x))
+
+
+def refusal(status, code, message):
+    body = f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
+    return f"HTTP/1.1 {status} Refused\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+EXPIRED = refusal(403, "AccessDenied", "Request has expired")
 
 
 class Town:
@@ -486,6 +492,74 @@ def test_a_part_url_that_has_expired(t):
     w.sent(w.write("film.bin", content))
     same(w.objects(), {"film.bin": content})
     assert part_numbers(w) == [1, 2, 2, 3]
+
+
+def test_part_urls_that_end_soon(t):
+    """They are used at once; the application is not asked again and again for longer ones."""
+    w = companion(t, lib.Rclone, expires=20)
+    content = lib.data(11 * MIB)
+    w.sent(w.write("film.bin", content))
+    same(w.objects(), {"film.bin": content})
+    assert len(w.app.seen(method="GET")) == 3, [e["target"] for e in w.app.seen()]
+
+
+def lost(w, target, size):
+    """The application's answer to the first request of this kind is lost: the file arrives all the same."""
+    door = Proxy(w.app.program.port)
+    w.t.later(door.close)
+    config = f"{w.folder}/home/config/hoist/config.ini"
+    with open(config) as f:
+        text = f.read()
+    lib.write(config, text.replace(w.app.program.url, door.url).encode())
+    door.rule("lose-answer", ".*", target)
+    content = lib.data(size)
+    w.sent(w.write("film.bin", content))
+    assert list(w.objects().values()) == [content], target
+
+
+def test_lost_answers_of_companion(t):
+    for target in ("/s3/multipart$", r"/2\?key", "/complete"):
+        lost(companion(t, lib.Rclone), target, 11 * MIB)
+
+
+def test_lost_answers_of_an_application(t):
+    for target in ("/presigned$", "/images$"):
+        w = World(t, "presigned-put-notify")
+        lost(w, target, 11)
+        assert len(w.stored()) == 1
+
+
+def keys(t, **settings):
+    return World(t, "uppy-companion-sts", var=";endpoint=STORE", dest=["key = PREFIX{name}", *PARTS[::2]], **settings)
+
+
+def test_temporary_keys_that_end(t):
+    """Short-lived ones serve as well; those that the store finds expired are asked for once more, and not for ever."""
+    w = keys(t, expires=[60])
+    w.sent(w.write("film.bin", lib.data(11 * MIB)))
+    assert len(w.app.grants()) == 1
+    for times, status in ((1, 0), (99, 1)):
+        w = keys(t)
+        w.proxy.rule("answer", "PUT", times=times, answer=refusal(400, "ExpiredToken", "The provided token has expired."))
+        got, _, err = w.up(w.write("a.txt"))
+        assert got == status and 2 <= len(w.app.grants()) <= 6, (got, len(w.app.grants()), w.faults(), err)
+        assert not status or w.faults("failed")[0].startswith("grant-refused: "), w.faults()
+
+
+def test_killed_in_the_middle_with_temporary_keys(t):
+    w = keys(t)
+    content = lib.data(38 * MIB)
+    w.proxy.rule("slow-read", "PUT", r"partNumber=[5-8]\b", times=4, bps=2 * MIB)
+
+    def parts():
+        with w.proxy.lock:
+            return [e for e in w.proxy.log if e["method"] == "PUT" and PART in e["target"]]
+    w.killed_when(lambda: len([e for e in parts() if e["status"] == 200]) >= 4, w.write("film.bin", content))
+    lib.wait_for(lambda: w.proxy.in_flight == 0)
+    before = len(parts())
+    w.sent()
+    same(w.objects(), {"film.bin": content})
+    assert len(parts()) - before <= 4 and len(w.app.grants()) == 2 and w.open_uploads() == []
 
 
 def test_an_upload_that_is_gone(t):
