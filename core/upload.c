@@ -12,8 +12,19 @@ static void enter(Walk *w, Phase phase)
     w->not_before_us = 0;
 }
 
+/* The object is there: what failed is its announcement, whatever kept it from being made. */
+static void unannounced(GError **error)
+{
+    GError *cause = *error;
+    *error = NULL;
+    fault_set(error, FAULT_NOT_ANNOUNCED, "stored, but the application was not told: %s", cause->message);
+    g_error_free(cause);
+}
+
 static void end(Walk *w, StepKind kind, GError *error)
 {
+    if (w->phase == PHASE_NOTIFY && kind == STEP_FAILED && error != NULL && fault_code(error) != FAULT_NOT_ANNOUNCED)
+        unannounced(&error);
     w->phase = N_PHASES;
     w->end = kind;
     g_clear_error(&w->error);

@@ -412,6 +412,17 @@ def test_not_announced(t):
     assert len(w.app.notifies()) == before + 1 and len(w.stored()) == 1 and len(w.app.grants()) == 1
 
 
+def test_the_application_is_gone_when_it_is_to_be_told(t):
+    w = World(t, "presigned-put-notify")
+    rule = door_of(w).rule("reset", "POST", "/images$", times=99)
+    (fault,) = w.fails(w.write("a.txt"))
+    assert fault.startswith("not-announced: stored, ") and len(w.stored()) == 1 and not w.app.notifies(), fault
+    rule.times = 0
+    assert w.hoist.run("retry", "--all").returncode == 0
+    w.sent()
+    assert len(w.app.notifies()) == len(w.stored()) == len(w.app.grants()) == 1
+
+
 def test_killed_before_it_was_announced(t):
     w = World(t, "presigned-put-notify", notify=["hang"])
     path = w.write("a.txt")
@@ -503,15 +514,20 @@ def test_part_urls_that_end_soon(t):
     assert len(w.app.seen(method="GET")) == 3, [e["target"] for e in w.app.seen()]
 
 
-def lost(w, target, size):
-    """The application's answer to the first request of this kind is lost: the file arrives all the same."""
+def door_of(w):
+    """A proxy before the application."""
     door = Proxy(w.app.program.port)
     w.t.later(door.close)
     config = f"{w.folder}/home/config/hoist/config.ini"
     with open(config) as f:
         text = f.read()
     lib.write(config, text.replace(w.app.program.url, door.url).encode())
-    door.rule("lose-answer", ".*", target)
+    return door
+
+
+def lost(w, target, size):
+    """The application's answer to the first request of this kind is lost: the file arrives all the same."""
+    door_of(w).rule("lose-answer", ".*", target)
     content = lib.data(size)
     w.sent(w.write("film.bin", content))
     assert list(w.objects().values()) == [content], target

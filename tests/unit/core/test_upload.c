@@ -426,6 +426,7 @@ static void test_a_failed_announcement_repeats_nothing(void)
         f.now_us += 60 * G_USEC_PER_SEC;
     }
     expect(&f, STEP_FAILED);
+    g_assert_error(f.walk.error, FAULT, FAULT_NOT_ANNOUNCED); /* not the fault of the road to the application: the file is stored */
     end(&f);
 }
 
