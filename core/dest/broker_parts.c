@@ -55,8 +55,11 @@ static Sight sight_of(const DestCtx *ctx, const Upload *up, unsigned part)
     return s;
 }
 
+/* What is not described is not asked: an upload to be aborted may be of a description that changed since. */
 static bool ask(const Scope *s, const DescRequest *d, Request **rq_out, GError **error)
 {
+    if (!d->given)
+        return true;
     const Fill fill = broker_request(s, d, rq_out, error);
     if (fill == FILL_ABSENT)
         fault_set(error, FAULT_UPLOAD_GONE, "what the application said about this upload is lost");
@@ -273,10 +276,7 @@ static Verdict read_part(const DestCtx *ctx, Upload *up, unsigned part, const Re
 static bool ask_list(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
 {
     (void)part;
-    const bool ok = ask_with(ctx, up, 0, &parts_of(ctx)->list.listing, rq_out, error);
-    if (ok)
-        (*rq_out)->answer_max = JSON_MAX_BYTES;
-    return ok;
+    return ask_with(ctx, up, 0, &parts_of(ctx)->list.listing, rq_out, error);
 }
 
 static void take_row(const DescList *list, Upload *up, JsonNode *row)
@@ -363,7 +363,7 @@ static bool ask_close(const DestCtx *ctx, const Upload *up, unsigned part, Reque
     g_autoptr(JsonNode) parts = parts_node(ctx, up);
     s.scope.parts = parts;
     const bool ok = ask(&s.scope, &parts_of(ctx)->complete, rq_out, error);
-    if (ok)
+    if (ok && *rq_out != NULL)
         (*rq_out)->slow_answer = true;
     json_object_unref(s.memo);
     return ok;

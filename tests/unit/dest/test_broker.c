@@ -1043,6 +1043,90 @@ static void test_session(void)
     rig_clear(&r);
 }
 
+/* ---- damage */
+
+static char *damaged(GRand *rand, const char *text)
+{
+    GString *out = g_string_new(text);
+    const gint32 n = g_rand_int_range(rand, 1, 4);
+    for (gint32 i = 0; i < n && out->len > 2; i++) {
+        const gint32 at = g_rand_int_range(rand, 0, (gint32)out->len - 1);
+        switch (g_rand_int_range(rand, 0, 4)) {
+        case 0:
+            out->str[at] = (char)g_rand_int_range(rand, 1, 256);
+            break;
+        case 1:
+            g_string_erase(out, at, g_rand_int_range(rand, 1, MIN(20, (gint32)out->len - at) + 1));
+            break;
+        case 2:
+            g_string_insert(out, at, g_rand_boolean(rand) ? "{{grant." : "\"}},[null,{\"");
+            break;
+        default:
+            g_string_insert_len(out, at, text, MIN((gssize)strlen(text), 30));
+            break;
+        }
+    }
+    return g_string_free(out, FALSE);
+}
+
+static void drive(Rig *r, GRand *rand)
+{
+    static const char *const answers[] = {
+        "{\"url\":\"https://s.example/"
+        "k?X-Amz-Date=20260115T093000Z&X-Amz-Expires=60\",\"fields\":{\"policy\":\"eyJleHBpcmF0aW9uIjoiMjAyNiJ9\",\"key\":\"k\"},"
+        "\"expires\":300}",
+        "{\"key\":\"k\",\"uploadId\":\"id\",\"url\":\"https://s.example/\",\"location\":\"https://s.example/k\"}",
+        "[{\"PartNumber\":1,\"ETag\":\"a\",\"Size\":8388608},{\"PartNumber\":2,\"ETag\":\"b\",\"Size\":1}]",
+        "<Error><Code>AccessDenied</Code><Message>expired</Message></Error>",
+    };
+    static const Phase phases[] = {
+        PHASE_OPEN, PHASE_PART, PHASE_PART, PHASE_RESUME, PHASE_CLOSE, PHASE_VERIFY, PHASE_NOTIFY, PHASE_ABORT
+    };
+    static const int statuses[] = { 200, 200, 201, 403, 500 };
+    for (unsigned i = 0; i < G_N_ELEMENTS(phases); i++) {
+        g_autoptr(GError) error = NULL, why = NULL;
+        g_autoptr(Request) rq = NULL;
+        g_autofree char *body = damaged(rand, answers[g_rand_int_range(rand, 0, G_N_ELEMENTS(answers))]);
+        const bool asked = dest_broker.step[phases[i]].ask(&r->ctx, r->up, 0, &rq, &error);
+        g_assert_cmpint(asked, ==, error == NULL);
+        if (!asked || rq == NULL)
+            continue;
+        const Verdict verdict = give(r, phases[i], 0, statuses[g_rand_int_range(rand, 0, G_N_ELEMENTS(statuses))], "etag: e", body, &why);
+        g_assert_cmpint(verdict == VERDICT_OK || verdict == VERDICT_MORE, ==, why == NULL);
+    }
+}
+
+/* Damaged descriptions and answers: refused or not, every verdict but success has a cause, and nothing breaks. */
+static void test_damage(void)
+{
+    static const char *const descriptions[] = { "uppy-companion", "git-lfs",          "uppy-companion-sts",
+                                                "tus-created",    "azure-sas-blocks", "cloudinary-chunks" };
+    g_autoptr(GRand) rand = g_rand_new_with_seed(20260115);
+    for (unsigned i = 0; i < 1200; i++) {
+        g_autofree char *file = g_strconcat(descriptions[i % G_N_ELEMENTS(descriptions)], ".json", NULL), *whole = NULL;
+        g_autofree char *path = g_build_filename(g_getenv("HOIST_TEST_DATA"), "..", "assets", "brokers", file, NULL);
+        g_assert_true(g_file_get_contents(path, &whole, NULL, NULL));
+        for (char *null; (null = strstr(whole, ": null,")) != NULL || (null = strstr(whole, ": null\n")) != NULL;)
+            memcpy(null, ": \"//\"", 6); /* a variable that is set, if not well */
+        g_autoptr(GString) text = g_string_new(whole);
+        g_string_replace(text, "\"//\"", "\"https://app.example.com\"", 0);
+        g_autofree char *bad = i % 3 == 0 ? g_strdup(text->str) : damaged(rand, text->str);
+        g_autoptr(GError) error = NULL;
+        Rig r = { .conf = dest_conf_new() };
+        r.ctx = (DestCtx){ .ops = &dest_broker, .conf = r.conf, .learned = &r.learned, .now_s = NOW_S };
+        r.ctx.priv = open_text(r.conf, bad, &error);
+        g_assert_cmpint(r.ctx.priv == NULL, ==, error != NULL);
+        r.up = upload_of((i % 2) * 12 * MIB + 5);
+        if (r.ctx.priv != NULL && dest_broker.plan(&r.ctx, r.up, 0, NULL))
+            drive(&r, rand);
+        if (r.ctx.priv != NULL)
+            dest_broker.close(r.ctx.priv);
+        upload_free(r.up);
+        dest_conf_free(r.conf);
+        dest_learned_clear(&r.learned);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -1081,5 +1165,6 @@ int main(int argc, char **argv)
     g_test_add_func("/dest/broker/temporary-keys", test_temporary_keys);
     g_test_add_func("/dest/broker/tus-created-by-the-application", test_tus_created_by_the_application);
     g_test_add_func("/dest/broker/a-session-needs-its-grant-once", test_session);
+    g_test_add_func("/dest/broker/damage", test_damage);
     return g_test_run();
 }
