@@ -19,6 +19,7 @@ import nextcloud
 from kodo import Kodo
 from oss import Oss
 from proxy import Proxy
+from sessions import TOKEN, Stores
 from test_dav import RcloneDav
 from tusd import Tusd
 
@@ -345,6 +346,70 @@ class DavChunks(Dav):
         assert len(again) <= 4, "chunks that the server had were sent again"      # at most what was on its way
 
 
+class StoresServer(lib.Server):
+    """The stand-ins for Cloud Storage and Azure, as the cases see a server: a bucket is what stands in front of a key."""
+    name, plain_files = "stores", True
+
+    def start(self):
+        self.stores = Stores()
+        self.url = self.stores.url
+        return self
+
+    def client(self):
+        return self
+
+    def create_bucket(self, Bucket):
+        pass
+
+    def keys(self, bucket, prefix=""):
+        with self.stores.lock:
+            return {k.removeprefix(f"{bucket}/"): len(v) for k, v in self.stores.objects.items() if k.startswith(f"{bucket}/{prefix}")}
+
+    def open_uploads(self, bucket):
+        with self.stores.lock:
+            open_keys = [s.key for s in self.stores.sessions.values() if not s.done] + [k for k, blocks in self.stores.blocks.items() if blocks]
+        return [k.removeprefix(f"{bucket}/") for k in open_keys if k.startswith(f"{bucket}/")]
+
+    def stop(self):
+        self.stores.close()
+        super().stop()
+
+
+class Sessions(World):
+    """One file to a session of Cloud Storage that an application grants, or in blocks to Azure by one's own SAS."""
+
+    def __init__(self, t, road):
+        self.content, self.road = lib.data(900001, seed=10), road
+        super().__init__(t, StoresServer)
+
+    def write_sources(self):
+        lib.write(f"{self.src}/file.bin", self.content)
+
+    def args(self, case):
+        stores, to = self.server.stores, "app"
+        if self.road == "azure":
+            case.hoist.env["AZURE_STORAGE_SAS_TOKEN"] = stores.sas("cont")
+            to = f"azure+{case.proxy.url}/azure/cont/{case.bucket}"
+        else:
+            case.hoist.env["APP_TOKEN"] = TOKEN
+            lines = ["[dest app]", "to = broker:gcs-session", f"var = base={case.proxy.url}/app/{case.bucket}", "sign-in = bearer", "secret = token=env:APP_TOKEN", ""]
+            lib.write(f"{case.home}/config/hoist/config.ini", "\n".join(lines).encode())
+        return ["--to", to, "--part-size", "256KiB", "--images", "none", f"{self.src}/file.bin"]
+
+    def check_undisturbed(self, found):
+        assert list(found.values()) == [self.content], sorted(found)
+
+    def get(self, bucket, key):
+        return self.server.stores.objects[f"{bucket}/{key}"]
+
+    def orphans(self, case):
+        """Killed before the session was written down: nobody knows its address, and it ends after a week."""
+        return max(0, len([e for e in case.proxy.log if e["method"] == "POST" and e["target"].startswith("/gcs/")]) - 1)
+
+    def check(self, case):
+        assert self.server.stores.violations == [], self.server.stores.violations
+
+
 class Case:
     """A home and a prefix of its own, with a proxy that counts what is sent."""
 
@@ -593,6 +658,22 @@ def test_nextcloud(t):
     points = list(range(2, world.points + 3, 2))
     killed = at_points(world, points)
     print(f"# nextcloud: {world.points} points, killed at {killed}")
+    assert killed >= len(points) * 3 // 4
+
+
+def test_cloud_storage(t):
+    world = Sessions(t, "gcs")
+    points = list(range(1, world.points + 3, 2))
+    killed = at_points(world, points)
+    print(f"# cloud storage: {world.points} points, killed at {killed}")
+    assert killed >= len(points) * 3 // 4
+
+
+def test_azure(t):
+    world = Sessions(t, "azure")
+    points = list(range(2, world.points + 3, 2))
+    killed = at_points(world, points)
+    print(f"# azure: {world.points} points, killed at {killed}")
     assert killed >= len(points) * 3 // 4
 
 
