@@ -55,11 +55,13 @@ static Sight sight_of(const DestCtx *ctx, const Upload *up, unsigned part)
     return s;
 }
 
-/* What is not described is not asked: an upload to be aborted may be of a description that changed since. */
+/* The description may be another one by now than that which the upload began with: what it does not tell counts as no answer. */
 static bool ask(const Scope *s, const DescRequest *d, Request **rq_out, GError **error)
 {
-    if (!d->given)
-        return true;
+    if (!d->given) {
+        fault_set(error, FAULT_UPLOAD_GONE, "the description does not say any more how this upload goes on");
+        return false;
+    }
     const Fill fill = broker_request(s, d, rq_out, error);
     if (fill == FILL_ABSENT)
         fault_set(error, FAULT_UPLOAD_GONE, "what the application said about this upload is lost");
@@ -363,7 +365,7 @@ static bool ask_close(const DestCtx *ctx, const Upload *up, unsigned part, Reque
     g_autoptr(JsonNode) parts = parts_node(ctx, up);
     s.scope.parts = parts;
     const bool ok = ask(&s.scope, &parts_of(ctx)->complete, rq_out, error);
-    if (ok && *rq_out != NULL)
+    if (ok)
         (*rq_out)->slow_answer = true;
     json_object_unref(s.memo);
     return ok;
@@ -410,7 +412,7 @@ static Verdict read_close(const DestCtx *ctx, Upload *up, unsigned part, const R
 static bool ask_abort(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
 {
     (void)part;
-    return ask_with(ctx, up, 0, &parts_of(ctx)->abort, rq_out, error);
+    return !parts_of(ctx)->abort.given || ask_with(ctx, up, 0, &parts_of(ctx)->abort, rq_out, error);
 }
 
 static Verdict read_abort(const DestCtx *ctx, Upload *up, unsigned part, const Response *rs, GError **error)
