@@ -67,7 +67,7 @@ class Stores:
         self.objects, self.types, self.metadata = {}, {}, {}
         self.sessions, self.blocks, self.chunks = {}, {}, {}
         self.log, self.violations, self.notified = [], [], []
-        self.life_s = 3600              # of what is granted
+        self.life_s, self.lives = 3600, []      # of what is granted; of the next grants
         self.keep = None                # Cloud Storage keeps at most so much of one request
         self.cuts = []
         self.sas_rights = "rcw"
@@ -190,7 +190,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             raise Answer(401, {"message": "who are you?"})
         said = json.loads(body) if body else {}
-        end = int(time.time()) + s.life_s
+        life_s = s.lives.pop(0) if s.lives else s.life_s
+        end = int(time.time()) + life_s
         prefix = "" if prefix == "-" else f"{prefix}/"
         if what == "gcs-session":
             key = urllib.parse.quote(prefix + said["name"])
@@ -200,7 +201,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             raise Answer(200, {"uploadUrl": f"{self.host()}/graph/{session}", "expirationDateTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))})
         if what == "sas":
             scope = "cont/" + prefix + self.query["blob"]
-            raise Answer(200, {"sasUrl": f"{self.host()}/azure/{urllib.parse.quote(scope)}?{s.sas(scope, s.sas_rights, s.life_s)}"})
+            raise Answer(200, {"sasUrl": f"{self.host()}/azure/{urllib.parse.quote(scope)}?{s.sas(scope, s.sas_rights, life_s)}"})
         if what == "cloudinary/sign":
             stamp = str(end - 3600)
             raise Answer(200, {"signature": sign("cloudinary", prefix, stamp), "timestamp": int(stamp), "apiKey": "key", "folder": prefix})

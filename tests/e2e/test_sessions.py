@@ -1,4 +1,5 @@
 """Sessions, blocks and chunks that an application hands out (sessions.py), and Azure by one's own SAS, there. At Azurite: test_azurite.py."""
+import json
 import signal
 import urllib.parse
 
@@ -113,6 +114,29 @@ def test_gcs_grant_expired(t):
     fault = lib.of_kind(events, "failed")[0]["fault"]
     assert status == 1 and fault["name"] == "grant-refused" and w.stores.objects == {}, (status, fault, err)
     assert 2 <= len(w.stores.requests("POST", "/app/")) <= 6, "a new grant was not asked for, or without end"
+
+
+def test_one_grant_expired(t):
+    """Too late by a hair: the store refuses, the application is asked once more."""
+    for broker in ("gcs-session", "azure-sas-blocks", "cloudinary-chunks", "uploadthing-resumable"):
+        w = World(t, broker)
+        w.stores.lives = [-5]
+        path = w.file(700 * KIB, f"{broker}.bin")
+        w.sent(path, "--part-size", "256KiB", "--parts", "1")
+        assert w.only_object()[1] == open(path, "rb").read()
+        assert len([e for e in w.stores.log if e["target"].startswith("/app/")]) == 2, [e["target"] for e in w.stores.log]
+
+
+def test_gcs_cancelled(t):
+    w = World(t, "gcs-session")
+    path = w.file(2 * MIB)
+    w.kills(path, "--part-size", "256KiB", when=lambda: kept(w) >= 256 * KIB)
+    row = [json.loads(line) for line in w.hoist.run("queue", "--json").out.splitlines()][0]
+    r = w.hoist.run("cancel", str(row["id"]))
+    assert r.returncode == 0, (row, r.out, r.err)
+    status, _, err = w.hoist.up()
+    assert status == 0 and w.stores.sessions == {}, (status, err, w.stores.sessions)
+    assert [e["status"] for e in w.stores.requests("DELETE")] == [499, 404]      # once more, for what was on its way when hoist was killed
 
 
 def test_onedrive(t):
