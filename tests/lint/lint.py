@@ -276,6 +276,17 @@ def check_manual():
         yield from r.stderr.strip().splitlines()
 
 
+def check_named_tests():
+    """Every test that the README's table of roads names is there."""
+    table = [line for line in text("README.md").splitlines() if line.startswith("| `") and re.search(r"`\w+:\w+`", line)]
+    if not table:
+        yield "README.md: the table of roads names no test"
+    for file, name in re.findall(r"`(\w+):(\w+)`", "\n".join(table)):
+        path = f"tests/e2e/test_{file}.py"
+        if not os.path.isfile(path) or not re.search(rf"^def (test_|case_|){name}\(", text(path), re.M):
+            yield f"README.md names {file}:{name}, but {path} has no such test"
+
+
 CHECKS = collections.OrderedDict((n[6:].replace("_", "-"), f) for n, f in list(globals().items()) if n.startswith("check_"))
 
 
