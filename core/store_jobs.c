@@ -372,18 +372,12 @@ bool store_job_cancelled(Store *st, int64_t id, GError **error)
 
 static bool result_set(Store *st, const StoreJob *result, HoistState state, GError **error)
 {
-    const Arg args[] = { arg_int(result->id),
-                         arg_int((int64_t)result->acked_bytes),
-                         arg_text(result->url),
-                         arg_text(result->etag),
-                         arg_text(result->version),
-                         arg_text(result->checksum),
-                         arg_int(result->verified),
-                         arg_cause(result->note),
-                         arg_int(result->started_ns),
-                         arg_int(result->done_ns),
-                         arg_bytes(result->stored_key),
-                         arg_int(state) };
+    const Arg args[] = { arg_int(result->id),           arg_int((int64_t)result->acked_bytes),
+                         arg_text(result->url),         arg_text(result->etag),
+                         arg_text(result->version),     arg_text(result->checksum),
+                         arg_int(result->verified),     arg_cause(result->note),
+                         arg_int(result->started_ns),   arg_int(result->done_ns),
+                         arg_bytes(result->stored_key), arg_int(state) };
     return store_write(st, SQL_JOB_RESULT, args, G_N_ELEMENTS(args), error);
 }
 

@@ -48,7 +48,7 @@ bool row_place(sqlite3_stmt *row, void *ctx, GError **error)
 
 void store_job_clear(StoreJob *j)
 {
-    char **const texts[] = { &j->path,  &j->name,  &j->key, &j->staged, &j->recipe,  &j->note, &j->stored_key,
+    char **const texts[] = { &j->path,  &j->name,  &j->key, &j->staged, &j->recipe,  &j->note,    &j->stored_key,
                              &j->fault, &j->cause, &j->url, &j->etag,   &j->version, &j->checksum };
     for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(*texts[i]);

@@ -603,7 +603,8 @@ static void child_writes(const char *dir, int out)
     for (unsigned i = 0; q.st != NULL; i++) {
         const int64_t id = queue_add(&q, i), up = queue_upload(&q, id, i, 5000 + i);
         bool ok = store_commit(q.st, NULL) && store_upload_opened(q.st, up, "u", NULL, NULL) && store_commit(q.st, NULL);
-        ok = ok && store_part_done(q.st, up, &(StorePart){ .number = 1, .bytes = 1000 + i }, NULL) && store_upload_state(q.st, up, UPLOAD_DONE, NULL);
+        ok = ok && store_part_done(q.st, up, &(StorePart){ .number = 1, .bytes = 1000 + i }, NULL) &&
+             store_upload_state(q.st, up, UPLOAD_DONE, NULL);
         queue_done(&q, id);
         if (!ok || !store_commit(q.st, NULL) || write(out, "x", 1) != 1)
             break;
