@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mime.h"
+
 enum { DEFAULT_PARTS = 4, STUCK_US = 100 * 1000, HEAD_FROM_BYTES = 1024 * 1024 };
 
 /* ------------------------------------------------------------------ plan */
@@ -191,6 +193,18 @@ void engine_begin(Hoist *e)
     }
 }
 
+/* As prep.c tells it; of a source that is gone by its name alone. Caller frees. */
+static char *type_of_source(Hoist *e, const Job *job)
+{
+    char head[MIME_HEAD_BYTES];
+    g_autofree char *path = job->rec.staged != NULL ? imgpool_staged_path(e->imgpool, job->rec.staged) : g_strdup(job->rec.path);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const ssize_t n = fd < 0 ? 0 : read(fd, head, sizeof head);
+    if (fd >= 0)
+        close(fd);
+    return mime_of(path, head, n > 0 ? (size_t)n : 0);
+}
+
 void engine_begin_close(Hoist *e, Job *job)
 {
     GError *error = NULL;
@@ -198,9 +212,12 @@ void engine_begin_close(Hoist *e, Job *job)
     bool found = false;
     bool ok = store_upload_of_job(e->store, job->rec.id, &row, &found, &error);
     if (ok && found) {
+        const DestCtx ctx = engine_ctx(job->batch);
         job->sent_id = row.src;
+        job->content_type = type_of_source(e, job);
         job->upload = new_upload(job, row.total_bytes);
-        ok = row.state == UPLOAD_ANNOUNCING || recall(e, job, &row, &error);
+        if (row.state != UPLOAD_ANNOUNCING) /* the plan tells which phases there are; the parts are those of the row */
+            ok = job->batch->ops->plan(&ctx, job->upload, job->batch->part_size, &error) && recall(e, job, &row, &error);
         if (row.state == UPLOAD_ANNOUNCING) {
             upload_plan(job->upload, false, 0);
             recall_stored(job, &row);
@@ -211,7 +228,8 @@ void engine_begin_close(Hoist *e, Job *job)
     } else if (!found) {
         engine_reopen(e, job);
     } else {
-        walk_init(&job->walk, job->batch->ops, job->upload, row.state == UPLOAD_ANNOUNCING ? WALK_NOTIFY : WALK_CLOSE, 1, 0, job->batch->verify);
+        walk_init(&job->walk, job->batch->ops, job->upload, row.state == UPLOAD_ANNOUNCING ? WALK_NOTIFY : WALK_CLOSE, 1, 0,
+                  job->batch->verify);
         g_ptr_array_add(e->active, job);
         engine_pump(e, job);
     }
@@ -268,7 +286,8 @@ static void finish(Hoist *e, Job *job)
     if (up->note != NULL && rec->note == NULL)
         rec->note = g_steal_pointer(&up->note);
     GError *error = NULL;
-    if (!store_job_done(e->store, rec, &error) || (job->upload_row != 0 && !store_upload_state(e->store, job->upload_row, UPLOAD_DONE, &error)))
+    if (!store_job_done(e->store, rec, &error) ||
+        (job->upload_row != 0 && !store_upload_state(e->store, job->upload_row, UPLOAD_DONE, &error)))
         engine_store_trouble(e, error);
     engine_stored(e, job, HOIST_DONE);
     e->moved_bytes += up->size_bytes - MIN(job->acked_bytes, up->size_bytes);
@@ -339,7 +358,8 @@ void engine_hashed(Hoist *e, JobRequest *rq, PrepTask *task)
     engine_pump(e, job);
 }
 
-/* What was read whole, or prepared, long before it was sent may be another file by now. One that is gone is what it was when it was read. */
+/* What was read whole, or prepared, long before it was sent may be another file by now. One that is gone is what it was when it was read.
+ */
 static bool source_still_is(const Job *job, GError **error)
 {
     if (job->fd >= 0 && !source_check(job->fd, &job->sent_id, error))
@@ -426,6 +446,9 @@ static void want(Hoist *e, Job *job, const Step *step)
             walk_fail(&job->walk, error);
         return;
     }
+    if (step->phase != job->phase)
+        job->upload->step = 0;
+    job->phase = step->phase;
     JobRequest *rq = job_request_add(job, step->phase, step->part);
     rq->queued = true;
     g_ptr_array_add(e->outbox, rq);
@@ -642,7 +665,6 @@ static void effects(Hoist *e, Job *job, Phase phase, unsigned part, GError **cha
         after_part(e, job, part, changed);
         return;
     }
-    job->upload->step = 0;
     if (phase == PHASE_LOOK)
         after_look(e, job, changed);
     else if (phase == PHASE_OPEN)

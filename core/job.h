@@ -62,6 +62,7 @@ struct Job {
     Upload   *upload;           /* NULL until planned */
     WalkBegin begin;
     Walk      walk;
+    Phase     phase;            /* of what was asked last: where it changes, upload->step begins anew */
     int64_t   wake_us;          /* walk_next wants to be asked again then; 0 = after an answer */
     int64_t   upload_row;       /* store's id; 0 = none */
     GPtrArray *requests;        /* of JobRequest* */

@@ -56,6 +56,14 @@ static void fit(Walk *w, const DestOps *ops, const Upload *up, unsigned parts_at
             w->parts[i].state = PART_DONE;
 }
 
+/* Parts were sent that nothing puts together any more: what is there is no object. */
+static void end_other_way(Walk *w)
+{
+    GError *error = NULL;
+    fault_set(&error, FAULT_UPLOAD_GONE, "the file is sent another way now: what the server can, or the configuration, has changed");
+    end(w, STEP_RESTART, error);
+}
+
 void walk_init(Walk *w, const DestOps *ops, const Upload *up, WalkBegin begin, unsigned parts_at_once, unsigned digests, bool verify)
 {
     *w = (Walk){ .digests = digests, .verify = verify };
@@ -70,6 +78,8 @@ void walk_init(Walk *w, const DestOps *ops, const Upload *up, WalkBegin begin, u
         enter(w, PHASE_RESUME);
     else if (begin == WALK_CLOSE && w->has_close)
         enter(w, PHASE_CLOSE);
+    else if (begin == WALK_CLOSE)
+        end_other_way(w);
     else
         enter(w, w->has_open && begin != WALK_RESUME ? PHASE_OPEN : PHASE_PART);
 }

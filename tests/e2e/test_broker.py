@@ -399,6 +399,13 @@ def test_a_failed_notify_does_not_repeat_the_upload(t):
     assert said == {"imageUrl": f"https://cdn.example.com/{w.prefix}{key}", "size": 11}, said
 
 
+def test_announced_after_a_second_grant(t):
+    w = World(t, "presigned-put-notify")
+    w.proxy.rule("answer", "PUT", times=1, answer=EXPIRED)
+    w.sent(w.write("a.txt"))
+    assert len(w.app.grants()) == 2 and len(w.app.notifies()) == 1, (len(w.app.grants()), len(w.app.notifies()))
+
+
 def test_not_announced(t):
     """The application refuses for good: the file is stored and not done; retry announces it, without an upload."""
     w = World(t, "presigned-put-notify", notify=[422] * 9)
@@ -576,6 +583,39 @@ def test_killed_in_the_middle_with_temporary_keys(t):
     w.sent()
     same(w.objects(), {"film.bin": content})
     assert len(parts()) - before <= 4 and len(w.app.grants()) == 2 and w.open_uploads() == []
+
+
+def killed_while_completing(t, listed):
+    """An application that is told of every object, and lists the parts of an upload or not; hoist is killed with complete half said."""
+    w = companion(t, lib.Rclone)
+    with open(f"{lib.ROOT}/assets/brokers/uppy-companion.json") as f:
+        description = json.load(f)
+    description["notify"] = [{"method": "POST", "url": "{{companion}}/told", "json": {"key": "{{answer.key}}"}, "ok": [200, 404]}]
+    if not listed:
+        del description["multipart"]["list"]
+    lib.write(f"{w.folder}/home/config/hoist/brokers/uppy-companion.json", json.dumps(description).encode())
+    door = door_of(w)
+    slow = door.rule("slow-read", "POST", "/complete", times=99, bps=10)
+    w.content = lib.data(11 * MIB)
+    w.killed_when(lambda: slow.times < 99, w.write("film.bin", w.content))
+    slow.times = 0
+    return w, door
+
+
+def test_killed_while_completing(t):
+    """What was to be announced is, and no part is sent again."""
+    w, door = killed_while_completing(t, True)
+    w.sent()
+    assert door.count("POST", "/told$") == 1 and len(w.stored("PUT", PART)) == 3
+
+
+def test_killed_while_completing_and_the_answer_is_lost(t):
+    """Nobody can tell what became of it: the file goes anew, and is announced once."""
+    w, door = killed_while_completing(t, False)
+    door.rule("lose-answer", "POST", "/complete")
+    w.sent()
+    assert door.count("POST", "/told$") == 1 and len(w.stored("PUT", PART)) == 6
+    same(w.objects(), {"film.bin": w.content})
 
 
 def test_an_upload_that_is_gone(t):

@@ -229,6 +229,19 @@ static void test_corrections_are_free_but_bounded(void)
     end(&f);
 }
 
+/* Parts that nothing puts together are no object, even when all of them are there. */
+static void test_what_cannot_be_completed_begins_anew(void)
+{
+    Fixture f = { .up = upload_new("key", 20, 0), .now_us = 1000 };
+    upload_plan(f.up, true, 10);
+    f.up->parts[0].done = f.up->parts[1].done = true;
+    f.up->without = PHASE_BIT(PHASE_CLOSE);
+    walk_init(&f.walk, &parallel, f.up, WALK_CLOSE, 2, 0, true);
+    expect(&f, STEP_RESTART);
+    g_assert_cmpint(fault_code(f.walk.error), ==, FAULT_UPLOAD_GONE);
+    end(&f);
+}
+
 static Fixture at_close(void)
 {
     Fixture f = begin(2, WALK_CLOSE, 2, 0);
@@ -598,6 +611,7 @@ int main(int argc, char **argv)
     g_test_add_func("/upload/a-lock-is-waited-for", test_a_lock_is_waited_for);
     g_test_add_func("/upload/probing-while-hashing", test_probing_while_a_part_is_hashed);
     g_test_add_func("/upload/one-at-a-time-is-in-order", test_one_at_a_time_is_in_order);
+    g_test_add_func("/upload/what-cannot-be-completed-begins-anew", test_what_cannot_be_completed_begins_anew);
     g_test_add_func("/upload/look-may-change-the-plan", test_look_may_change_the_plan);
     g_test_add_func("/upload/source-faults", test_a_changed_source_restarts_and_an_unreadable_one_fails);
     return g_test_run();
