@@ -71,9 +71,10 @@ static const StoreSqlRow rows[N_SQL] = {
     [SQL_JOB_REKEY] = { "UPDATE OR IGNORE job SET key=?2 WHERE id=?1", "PRIMARY KEY" },
     [SQL_JOB_STATE] = { "UPDATE job SET state=?2,not_before_ns=0 WHERE id=?1", "PRIMARY KEY" },
     [SQL_JOB_RESULT] = { "UPDATE job SET "
-                       "state=?12,acked=?2,url=?3,etag=?4,version=?5,checksum=?6,verified=?7,note=?8,started_ns=?9,done_ns=?10,stored_key=?11,"
-                       "not_before_ns=0,fault=NULL,cause=NULL WHERE id=?1",
-                       "PRIMARY KEY" },
+                         "state=?12,acked=?2,url=?3,etag=?4,version=?5,checksum=?6,verified=?7,note=?8,started_ns=?9,done_ns=?10,stored_"
+                         "key=?11,"
+                         "not_before_ns=0,fault=NULL,cause=NULL WHERE id=?1",
+                         "PRIMARY KEY" },
     [SQL_JOB_FAILED] = { "UPDATE job SET state=5,tries=?2,not_before_ns=0,fault=?3,cause=?4 WHERE id=?1", "PRIMARY KEY" },
     [SQL_JOB_PAUSE] = { "UPDATE job SET state=6,not_before_ns=0 WHERE id=?1 AND state IN (0, 1, 2)", "PRIMARY KEY" },
     [SQL_JOB_RESUME] = { "UPDATE job SET state=0 WHERE id=?1 AND state=6", "PRIMARY KEY" },
@@ -99,7 +100,8 @@ static const StoreSqlRow rows[N_SQL] = {
                          NULL },
     [SQL_UPLOAD_OPENED] = { "UPDATE upload SET upload_id=?2,memo=?3,state=1 WHERE id=?1", "PRIMARY KEY" },
     [SQL_UPLOAD_MEMO] = { "UPDATE upload SET memo=?2 WHERE id=?1", "PRIMARY KEY" },
-    [SQL_UPLOAD_STATE] = { "UPDATE upload SET state=?2 WHERE id=?1", "PRIMARY KEY" },
+    [SQL_UPLOAD_STATE] = { "UPDATE upload SET state=?2,upload_id=iif(?2=4 AND instr(upload_id,'://')>0,NULL,upload_id) WHERE id=?1",
+                           "PRIMARY KEY" },
     [SQL_UPLOAD_DELETE] = { "DELETE FROM upload WHERE id=?1", "PRIMARY KEY" },
     [SQL_UPLOAD_OF_JOB] = { "SELECT " UPLOAD_COLUMNS " FROM upload WHERE job=?1 AND state < 4", "upload_one" },
     [SQL_UPLOADS_IN] = { "SELECT " UPLOAD_COLUMNS " FROM upload WHERE state=?1 ORDER BY id", NULL },

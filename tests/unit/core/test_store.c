@@ -428,6 +428,29 @@ static void test_upload_from_create_to_done(void)
     queue_drop(&q);
 }
 
+/* The address of a session is a secret, and of no use once the object is there. */
+static void test_addresses_are_forgotten(void)
+{
+    static const struct {
+        const char *id;
+        bool kept;
+    } cases[] = { { "https://store.example/session?sig=abc", false }, { "up-1", true } };
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        Queue q;
+        bool known = false;
+        queue_make(&q);
+        const int64_t job = queue_add(&q, 0), id = queue_upload(&q, job, 0, 1000);
+        g_assert_true(store_upload_opened(q.st, id, cases[i].id, NULL, NULL));
+        g_assert_true(store_upload_known(q.st, cases[i].id, &known, NULL));
+        g_assert_true(known);
+        g_assert_true(store_upload_state(q.st, id, UPLOAD_DONE, NULL));
+        queue_done(&q, job);
+        g_assert_true(store_upload_known(q.st, cases[i].id, &known, NULL));
+        g_assert_cmpint(known, ==, cases[i].kept);
+        queue_drop(&q);
+    }
+}
+
 static void test_upload_given_up(void)
 {
     Queue q;
@@ -697,6 +720,7 @@ int main(int argc, char **argv)
     g_test_add_func("/store/job/move", test_move);
     g_test_add_func("/store/job/ids-of-a-bulk-command", test_ids_of_a_bulk_command);
     g_test_add_func("/store/upload/from-create-to-done", test_upload_from_create_to_done);
+    g_test_add_func("/store/uploads/addresses-are-forgotten", test_addresses_are_forgotten);
     g_test_add_func("/store/upload/given-up", test_upload_given_up);
     g_test_add_func("/store/check/finds-each-violation", test_check_finds_each_violation);
     g_test_add_func("/store/meta-learned-log", test_meta_learned_log);
