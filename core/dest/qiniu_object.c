@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { STARTED_EARLIER_S = 900, PUT_TIMES_A_SECOND = 10000000 };
+enum { ROUNDED_S = 2, PUT_TIMES_A_SECOND = 10000000 };
 
 /* Old servers know the old signature only. */
 static char *sign(const DestCtx *ctx, const QiniuKeys *keys, const Request *rq)
@@ -63,7 +63,17 @@ typedef struct {
     const char *hash;
 } Stat;
 
-static bool read_stat(const DestCtx *ctx, const Upload *up, const Json *json, Stat *out, GError **error)
+/* Written after this upload began? By the server's clock alone: an older version of the same file may be there, put there a moment before.
+ */
+static bool is_fresh(const DestCtx *ctx, const Upload *up, const Response *rs, int64_t put_time)
+{
+    int64_t server_now_s = 0;
+    if (up->opened_s <= 0 || !response_date(rs, &server_now_s))
+        return false;
+    return put_time / PUT_TIMES_A_SECOND >= server_now_s - (ctx->now_s - up->opened_s) - ROUNDED_S;
+}
+
+static bool read_stat(const DestCtx *ctx, const Upload *up, const Response *rs, const Json *json, Stat *out, GError **error)
 {
     int64_t put_time = 0;
     *out = (Stat){ .hash = json_string_at(json, "/hash") };
@@ -74,11 +84,10 @@ static bool read_stat(const DestCtx *ctx, const Upload *up, const Json *json, St
     json_int_at(json, "/putTime", &put_time);
     g_autofree char *expected = qiniu_expected_etag(up);
     const bool known = expected != NULL && qiniu_is_etag(out->hash);
-    const int64_t began_s = (up->opened_s > 0 ? up->opened_s : ctx->now_s) + ctx->learned->clock_offset_s - STARTED_EARLIER_S;
     out->same_size = (uint64_t)out->bytes == up->size_bytes;
     out->same_hash = known && g_str_equal(out->hash, expected);
     out->other_hash = known && !out->same_hash && up->part_size <= QINIU_BLOCK_BYTES;
-    out->fresh = put_time / PUT_TIMES_A_SECOND >= began_s;
+    out->fresh = is_fresh(ctx, up, rs, put_time);
     return true;
 }
 
@@ -129,7 +138,7 @@ Verdict qiniu_read_verify(const DestCtx *ctx, Upload *up, unsigned part, const R
     if (rs->status != 200)
         return verify_failed(ctx, up, rs, error);
     g_autoptr(Json) json = json_answer(rs, "the store's answer", error);
-    if (json == NULL || !read_stat(ctx, up, json, &st, error))
+    if (json == NULL || !read_stat(ctx, up, rs, json, &st, error))
         return VERDICT_RETRY;
     const Verdict verdict = up->etag == NULL ? judge_unconfirmed(up, &st, error) : judge_confirmed(up, &st, error);
     if (verdict != VERDICT_OK)

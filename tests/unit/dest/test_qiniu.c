@@ -20,6 +20,7 @@ typedef struct {
     Upload *up;
     Request *rq;
     GError *error;
+    const char *date; /* of answers; NULL = none */
 } Fixture;
 
 static void open_conf(Fixture *f, const char *to, const char *endpoint, const char *const *options)
@@ -129,6 +130,8 @@ static Verdict answer(Fixture *f, Phase phase, unsigned part, int status, const 
     g_autoptr(Response) rs = response_new();
     rs->status = status;
     response_add_header(rs, "X-Reqid", 7, "REQ7", 4);
+    if (f->date != NULL)
+        response_add_header(rs, "Date", 4, f->date, strlen(f->date));
     g_byte_array_append(rs->body, (const guint8 *)text, (guint)strlen(text));
     const Verdict verdict = f->ctx.ops->step[phase].read(&f->ctx, f->up, part, rs, &f->error);
     const bool quiet = verdict == VERDICT_OK || verdict == VERDICT_MORE;
@@ -888,7 +891,7 @@ static void test_verify(void)
         { false, true, 200, same, VERDICT_OK, FAULT_NONE, VERIFIED_CHECKSUM },
         { false, false, 200, other, VERDICT_RESTART, FAULT_UPLOAD_GONE, VERIFIED_NOT },
         { false, true, 200, other, VERDICT_FAIL, FAULT_EXISTS, VERIFIED_NOT },
-        { false, false, 200, fresh, VERDICT_OK, FAULT_NONE, VERIFIED_SIZE },
+        { false, false, 200, fresh, VERDICT_RESTART, FAULT_UPLOAD_GONE, VERIFIED_NOT }, /* nobody says when this upload began */
         { false, false, 200, old, VERDICT_RESTART, FAULT_UPLOAD_GONE, VERIFIED_NOT },
         { false, true, 200, fresh, VERDICT_FAIL, FAULT_EXISTS, VERIFIED_NOT },
         { false, false, 612, "{}", VERDICT_RESTART, FAULT_UPLOAD_GONE, VERIFIED_NOT },
@@ -909,6 +912,35 @@ static void test_verify(void)
         f.up->refused_exists = rows[i].refused;
         judged(&f, PHASE_VERIFY, 0, rows[i].status, rows[i].text, rows[i].verdict, rows[i].fault);
         g_assert_cmpint(f.up->verified, ==, rows[i].verified);
+    }
+    clear(&f);
+}
+
+/* Without a hash to compare, what is there counts when it was put there after the upload began, by the clock of the server. The version
+ * before, of the same size and a minute old, does not. */
+static void test_verify_by_time(void)
+{
+    Fixture f;
+    setup(&f, NULL);
+    plan(&f, 10, 0);
+    const struct {
+        const char *date; /* the server's clock may be another one */
+        int64_t put_s;
+        Verdict verdict;
+    } rows[] = {
+        { "Thu, 15 Jan 2026 09:30:00 GMT", NOW_S - 5, VERDICT_OK },
+        { "Thu, 15 Jan 2026 09:30:00 GMT", NOW_S - 10, VERDICT_OK },
+        { "Thu, 15 Jan 2026 09:30:00 GMT", NOW_S - 60, VERDICT_RESTART },
+        { "Thu, 15 Jan 2026 10:30:00 GMT", NOW_S + 3600 - 5, VERDICT_OK },
+        { "Thu, 15 Jan 2026 10:30:00 GMT", NOW_S + 3600 - 60, VERDICT_RESTART },
+        { NULL, NOW_S - 5, VERDICT_RESTART },
+    };
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        plan(&f, 10, 0);
+        f.up->opened_s = NOW_S - 10;
+        f.date = rows[i].date;
+        g_autofree char *stat = g_strdup_printf("{\"fsize\":10,\"putTime\":%" G_GINT64_FORMAT "}", rows[i].put_s * 10000000);
+        judged(&f, PHASE_VERIFY, 0, 200, stat, rows[i].verdict, rows[i].verdict == VERDICT_OK ? FAULT_NONE : FAULT_UPLOAD_GONE);
     }
     clear(&f);
 }
@@ -1012,6 +1044,7 @@ int main(int argc, char **argv)
     g_test_add_func("/dest/qiniu/v1-resume", test_v1_resume);
     g_test_add_func("/dest/qiniu/look", test_look);
     g_test_add_func("/dest/qiniu/verify", test_verify);
+    g_test_add_func("/dest/qiniu/verify-by-time", test_verify_by_time);
     g_test_add_func("/dest/qiniu/remove", test_remove);
     g_test_add_func("/dest/qiniu/urls", test_urls);
     g_test_add_func("/dest/qiniu/hostile-answers", test_hostile_answers);
