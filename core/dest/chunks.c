@@ -200,7 +200,8 @@ static Verdict read_ut_open(const DestCtx *ctx, Upload *up, unsigned part, const
     }
     if (!answered)
         return failed(ctx, rs, error);
-    const bool fine = take_range_start(up, rs, error) && session_take_url(ctx, up, up->grant->url, up->grant->url, error);
+    const bool fine = take_range_start(up, rs, error) && session_is_empty(session_front(up), error) &&
+                      session_take_url(ctx, up, up->grant->url, up->grant->url, error);
     return fine ? VERDICT_OK : VERDICT_FAIL;
 }
 

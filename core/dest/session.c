@@ -254,10 +254,8 @@ static Verdict read_ranged_open(const DestCtx *ctx, Upload *up, unsigned part, c
     uint64_t kept;
     if (rs->status != 200)
         return failed(ctx, up, opening, rs, error);
-    if (!ranged_kept(rs, &kept, error) || !fits_file(up, kept, error) || !session_take_url(ctx, up, up->grant->url, up->grant->url, error))
-        return VERDICT_FAIL;
-    session_kept(up, kept);
-    return VERDICT_OK;
+    const bool fine = ranged_kept(rs, &kept, error) && fits_file(up, kept, error) && session_is_empty(kept, error);
+    return fine && session_take_url(ctx, up, up->grant->url, up->grant->url, error) ? VERDICT_OK : VERDICT_FAIL;
 }
 
 /* ---- PART */

@@ -30,6 +30,9 @@ Verdict session_expired(const Upload *up, const char *cause, GError **error);
 /* The server has the first `kept` bytes: marks parts as done, and how much of the next one is there. The last one is only done when the
  * server says that the object is. */
 void    session_kept(Upload *up, uint64_t kept);
+/* What an application hands out for this file must hold nothing yet: bytes of another one, or of its version before, would become a part of
+ * it, where no checksum tells. FAULT_GRANT. */
+bool    session_is_empty(uint64_t kept, GError **error);
 /* What the server has in front without a gap, as far as it is known here. */
 uint64_t session_front(const Upload *up);
 /* Plans parts of a multiple of unit; wanted 0 = usual. One part at a time, and a break is probed. */

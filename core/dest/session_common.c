@@ -10,6 +10,14 @@ Verdict session_expired(const Upload *up, const char *cause, GError **error)
     return up->grant != NULL ? VERDICT_AGAIN : VERDICT_FAIL;
 }
 
+bool session_is_empty(uint64_t kept, GError **error)
+{
+    if (kept > 0)
+        fault_set(error, FAULT_GRANT, "the application handed out an upload that holds %" G_GUINT64_FORMAT " bytes already: of which file?",
+                  kept);
+    return kept == 0;
+}
+
 void session_kept(Upload *up, uint64_t kept)
 {
     for (unsigned i = 0; i < up->n_parts; i++) {

@@ -153,6 +153,7 @@ static void test_ut_answers(void)
         { PHASE_OPEN, 404, NULL, VERDICT_OK, FAULT_NONE },
         { PHASE_OPEN, 403, NULL, VERDICT_AGAIN, FAULT_EXPIRED },
         { PHASE_OPEN, 200, "x-ut-range-start: 101", VERDICT_FAIL, FAULT_BAD_ANSWER },
+        { PHASE_OPEN, 200, "x-ut-range-start: 40", VERDICT_FAIL, FAULT_GRANT }, /* of which file? */
         { PHASE_OPEN, 500, NULL, VERDICT_RETRY, FAULT_SERVER },
         { PHASE_RESUME, 404, NULL, VERDICT_RESTART, FAULT_UPLOAD_GONE },
         { PHASE_RESUME, 403, NULL, VERDICT_RESTART, FAULT_UPLOAD_GONE },

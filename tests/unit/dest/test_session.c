@@ -229,6 +229,9 @@ static void test_ranged(void)
     Fixture f;
     open_upload(&f, &dest_ranged, 700 * KIB, 320 * KIB, false);
     assert_asked(&f, PHASE_OPEN, 0, "GET " SESSION);
+    g_assert_cmpint(answer(&f, PHASE_OPEN, 0, 200, NULL, "{\"nextExpectedRanges\":[\"327680-\"]}"), ==, VERDICT_FAIL);
+    g_assert_cmpint(fault_code(f.error), ==, FAULT_GRANT); /* bytes of which file? */
+    g_assert_null(f.up->upload_id);
     g_assert_cmpint(
         answer(&f, PHASE_OPEN, 0, 200, NULL, "{\"nextExpectedRanges\":[\"0-\"],\"expirationDateTime\":\"2026-01-16T09:30:00Z\"}"), ==,
         VERDICT_OK);
