@@ -8,7 +8,7 @@ static void enter(Walk *w, Phase phase)
 {
     w->phase = phase;
     w->out = false;
-    w->tries = w->agains = 0;
+    w->tries = w->agains = w->pages = 0;
     w->not_before_us = 0;
 }
 
@@ -377,6 +377,16 @@ static void restart(Walk *w, Phase phase, GError *error)
     }
 }
 
+/* A server that always names another page would be asked for ever. */
+static void next_page(Walk *w)
+{
+    GError *error = NULL;
+    if (++w->pages < WALK_PAGES)
+        return;
+    fault_set(&error, FAULT_BAD_ANSWER, "the server was asked %d times and is not through", WALK_PAGES);
+    end(w, STEP_FAILED, error);
+}
+
 void walk_answer(Walk *w, const Upload *up, Phase phase, unsigned part, Verdict verdict, GError *error, int64_t retry_after_ms,
                  double random01, int64_t now_us)
 {
@@ -394,6 +404,8 @@ void walk_answer(Walk *w, const Upload *up, Phase phase, unsigned part, Verdict 
         break;
     case VERDICT_MORE:
         g_clear_error(&error);
+        if (phase != PHASE_PART) /* there bytes bound it */
+            next_page(w);
         break;
     case VERDICT_AGAIN:
         again(w, phase, part, error, now_us);

@@ -22,6 +22,7 @@
 
 #define WALK_TRIES 3
 #define WALK_TRIES_LOCKED 8     /* of FAULT_CONFLICT: about a minute */
+#define WALK_PAGES 10000        /* requests of one phase: longer lists have no end */
 #define WALK_AGAIN 4            /* corrections of one request: region, clock, style and a feature */
 
 typedef enum {
@@ -51,7 +52,7 @@ typedef struct {
 typedef struct {
     Phase     phase;            /* where the walk is; N_PHASES = over */
     bool      out;              /* the one request of a phase other than PART is out */
-    unsigned  tries, agains;
+    unsigned  tries, agains, pages;
     int64_t   not_before_us;
     WalkPart *parts;            /* n_parts of the upload; NULL until planned */
     unsigned  n_parts, max_out, n_out, n_hashing, first_open;

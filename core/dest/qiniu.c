@@ -211,7 +211,8 @@ static Verdict qiniu_read(const DestCtx *ctx, Upload *up, Phase phase, unsigned 
         return qiniu_read_hosts(ctx, rs, error);
     if (host != NULL && is_host_fault(rs->status))
         qiniu_leave_host(ctx, host);
-    return step_of(ctx, up, phase)->read(ctx, up, part, rs, error);
+    const DestStep *step = step_of(ctx, up, phase);
+    return step->read == NULL ? VERDICT_MORE : step->read(ctx, up, part, rs, error); /* NULL: it was for hosts, and they were forgotten */
 }
 
 /* A step does not know its phase: one pair for each. */

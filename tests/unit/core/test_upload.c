@@ -242,6 +242,20 @@ static void test_what_cannot_be_completed_begins_anew(void)
     end(&f);
 }
 
+static void test_a_list_without_end(void)
+{
+    Fixture f = begin(2, WALK_FIND, 2, 0);
+    for (unsigned i = 1; i < WALK_PAGES; i++) {
+        expect_ask(&f, PHASE_FIND, 0);
+        answer(&f, PHASE_FIND, 0, VERDICT_MORE, FAULT_NONE);
+    }
+    expect_ask(&f, PHASE_FIND, 0);
+    answer(&f, PHASE_FIND, 0, VERDICT_MORE, FAULT_NONE);
+    expect(&f, STEP_FAILED);
+    g_assert_cmpint(fault_code(f.walk.error), ==, FAULT_BAD_ANSWER);
+    end(&f);
+}
+
 static Fixture at_close(void)
 {
     Fixture f = begin(2, WALK_CLOSE, 2, 0);
@@ -611,6 +625,7 @@ int main(int argc, char **argv)
     g_test_add_func("/upload/a-lock-is-waited-for", test_a_lock_is_waited_for);
     g_test_add_func("/upload/probing-while-hashing", test_probing_while_a_part_is_hashed);
     g_test_add_func("/upload/one-at-a-time-is-in-order", test_one_at_a_time_is_in_order);
+    g_test_add_func("/upload/a-list-without-end", test_a_list_without_end);
     g_test_add_func("/upload/what-cannot-be-completed-begins-anew", test_what_cannot_be_completed_begins_anew);
     g_test_add_func("/upload/look-may-change-the-plan", test_look_may_change_the_plan);
     g_test_add_func("/upload/source-faults", test_a_changed_source_restarts_and_an_unreadable_one_fails);
