@@ -40,9 +40,10 @@ static void missing(const Look *look, const char *why, GError **error)
 {
     const char *name = look->row->name;
     g_autofree char *variables = spoken(look->row->env);
+    g_autofree char *set = look->row->env != NULL ? g_strdup_printf("set %s, or say", variables) : g_strdup("say");
     fault_set(error, FAULT_NO_CREDENTIALS,
-              "the secret \"%s\" is missing: %s; give it%s%s as %s=env:VARIABLE, %s=file:PATH or %s=command:COMMAND by the option secret",
-              name, why, look->row->env != NULL ? " in " : "", variables, name, name, name);
+              "the secret \"%s\" is missing: %s; %s where it is: secret = %s=env:VARIABLE, %s=file:PATH or %s=command:COMMAND", name, why,
+              set, name, name, name);
 }
 
 /* NULL without error = not set. */
@@ -120,7 +121,7 @@ static char *look_up(const Look *look, GError **error)
 {
     g_autoptr(GError) cause = NULL;
     g_autofree char *value = NULL, *unset = NULL;
-    const char *why = "there is no variable for it";
+    const char *why = "it has no variable of its own";
     if (look->spec == NULL && look->row->env != NULL) {
         value = from_variable(look, look->row->env, NULL);
         g_autofree char *variables = spoken(look->row->env);

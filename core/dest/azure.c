@@ -206,7 +206,7 @@ static void grant_headers_of_list(const Upload *up, Request *rq)
 /* ---- refusals */
 
 static const AnswerRow rows[] = {
-    { 0, "AuthorizationPermissionMismatch", VERDICT_FAIL, FAULT_DENIED, "the SAS lacks a right (c, w)" },
+    { 0, "AuthorizationPermissionMismatch", VERDICT_FAIL, FAULT_DENIED, "the SAS lacks a right (c and w to upload, d to remove)" },
     { 403, "failed to authenticate", VERDICT_FAIL, FAULT_SIGNATURE, "is the SAS whole?" },
     { 0, "AuthenticationFailed", VERDICT_FAIL, FAULT_SIGNATURE, "is the SAS whole?" },
     { 0, "ContainerNotFound", VERDICT_FAIL, FAULT_NO_BUCKET, NULL },

@@ -62,7 +62,8 @@ static bool ready(const DestOps *ops, const char *spec, char **warning_out)
 static void test_variables(void)
 {
     fails(&with_rows, NULL, NULL, FAULT_NO_CREDENTIALS,
-          "\"password\" is missing: TEST_PASSWORD or TEST_OLD_NAME is not set; give it in TEST_PASSWORD or TEST_OLD_NAME as password=env:");
+          "\"password\" is missing: TEST_PASSWORD or TEST_OLD_NAME is not set; set TEST_PASSWORD or TEST_OLD_NAME, or say where it is: "
+          "secret = password=env:");
     g_setenv("TEST_PASSWORD", "hunter2", TRUE);
     gives(&with_rows, NULL, NULL, "password", "hunter2");
     gives(&with_rows, NULL, NULL, "spare", NULL);
