@@ -140,12 +140,24 @@ static HoistCommand *command_of(const Options *o, const RowCommand *rc)
     return NULL;
 }
 
+/* What retry did at once: an application was told of a file that is stored, and refused again. */
+static void tell_failure(const HoistRow *row)
+{
+    g_autofree char *name = hoist_text(row->name != NULL ? row->name : row->path);
+    g_autofree char *cause = hoist_text(row->cause != NULL ? row->cause : "");
+    fprintf(stderr, "failed again %s: %s\n         %s\n", name, cause, hoist_remedy_of(row->fault));
+}
+
 /* True when the engine became idle; false when it stopped by itself or nothing is ready. */
-static bool take_events(Session *s, bool *stopped)
+static bool take_events(Session *s, unsigned *failed, bool *stopped)
 {
     bool idle = false;
     for (HoistEvent *ev; (ev = hoist_take(s->hoist)) != NULL; hoist_event_free(ev)) {
         idle |= ev->kind == HOIST_EVENT_IDLE;
+        if (ev->kind == HOIST_EVENT_ROW && ev->change == HOIST_ROW_FAILED) {
+            tell_failure(ev->row);
+            ++*failed;
+        }
         if (ev->kind == HOIST_EVENT_FATAL) {
             g_autofree char *shown = hoist_text(ev->text);
             cli_usage("%s", shown);
@@ -156,12 +168,12 @@ static bool take_events(Session *s, bool *stopped)
 }
 
 /* Our own engine obeys: everything else stands still meanwhile. */
-static bool obeyed(Session *s, const RowCommand *rc, HoistCommand *cmd)
+static bool obeyed(Session *s, const RowCommand *rc, HoistCommand *cmd, unsigned *failed)
 {
     bool stopped = false, told = !rc->to_the_end;
     hoist_send(s->hoist, cmd);
     for (const int64_t start_us = g_get_monotonic_time(); !session_interrupted() && !stopped;) {
-        if (take_events(s, &stopped))
+        if (take_events(s, failed, &stopped))
             return true;
         if (!told && g_get_monotonic_time() - start_us >= PATIENCE_MS * 1000) {
             fprintf(stderr, "waiting for the server to drop what was sent; Ctrl-C leaves that to the next hoist\n");
@@ -174,21 +186,22 @@ static bool obeyed(Session *s, const RowCommand *rc, HoistCommand *cmd)
 
 static int by_engine(Session *s, const Options *o, const RowCommand *rc, HoistCommand *cmd, const HoistTotals *before)
 {
-    const bool done = obeyed(s, rc, cmd);
+    unsigned failed = 0;
+    const bool done = obeyed(s, rc, cmd, &failed);
     session_close(s);
     g_autoptr(GError) error = NULL;
     g_autoptr(HoistView) view = hoist_view_open(o->settings, &error);
     HoistTotals after;
     if (view == NULL || !hoist_view_totals(view, &after, &error))
         return cli_complain(error);
-    const uint64_t n = changed(rc, before, &after);
+    const uint64_t n = changed(rc, before, &after) + (rc->kind == HOIST_CMD_RETRY ? failed : 0);
     printf("%s %s\n", fmt_plural(n, "file").s, rc->done);
     if (session_interrupted())
         return EXIT_INTERRUPTED;
     const uint64_t asked = g_strv_length(o->args);
     if (asked > n)
         fprintf(stderr, HOIST_APP ": %s of the IDs cannot be %s now (see hoist queue)\n", fmt_count(asked - n).s, rc->done);
-    return done && asked <= n ? EXIT_SUCCESS : EXIT_FAILED_FILES;
+    return done && asked <= n && failed == 0 ? EXIT_SUCCESS : EXIT_FAILED_FILES;
 }
 
 static int by_inbox(const Options *o, const RowCommand *rc, HoistCommand *cmd)
@@ -215,7 +228,7 @@ static int run_row_command(const Options *o, HoistCommandKind kind)
     }
     g_auto(Session) session = { NULL, -1 };
     session_init(&session);
-    if (session_open(&session, o->settings, HOIST_OPEN_PAUSED, &error))
+    if (session_open(&session, o->settings, HOIST_OPEN_PAUSED | HOIST_WANT_FAILURES, &error))
         return by_engine(&session, o, rc, cmd, &before);
     if (cli_is_locked(error))
         return by_inbox(o, rc, cmd);
