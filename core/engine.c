@@ -224,11 +224,9 @@ static bool open_parts(Hoist *e, GError **error)
     e->store = store_open(e->state_dir, &e->notice, error);
     if (e->store == NULL)
         return false;
-    g_autoptr(GPtrArray) warnings = g_ptr_array_new_with_free_func(g_free);
+    e->aws_warnings = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GError) unread = NULL; /* a destination that needs the files says so itself */
-    e->aws = aws_config_load(creds_env_process, NULL, warnings, &unread);
-    for (guint i = 0; i < warnings->len; i++)
-        engine_tell_notice(e, NULL, "AWS configuration: %s", (const char *)warnings->pdata[i]);
+    e->aws = aws_config_load(creds_env_process, NULL, e->aws_warnings, &unread);
     g_autofree char *ca = creds_ca_bundle(e->aws, hoist_settings_get(e->settings, "profile"), creds_env_process, NULL);
     const TransferConf conf = { .max_connections = ENGINE_MAX_CONNECTIONS,
                                 .limit_bps = e->limit_bps,
@@ -267,6 +265,7 @@ static void engine_delete(Hoist *e)
     g_queue_clear_full(&e->untold, (GDestroyNotify)hoist_event_free);
     queue_clear(&e->ready);
     g_clear_pointer(&e->aws, aws_config_free);
+    g_clear_pointer(&e->aws_warnings, g_ptr_array_unref);
     store_close(e->store);
     mailbox_free(e->commands);
     mailbox_free(e->events);

@@ -115,6 +115,7 @@ struct Hoist {
     Prep          *prep;
     ImgPool       *imgpool;
     AwsConfig     *aws;
+    GPtrArray     *aws_warnings;        /* of char*; told with the first destination that takes AWS's keys, then NULL */
     GHashTable    *jobs, *batches, *dests, *endpoints;      /* by int64_t id (endpoints by text) */
     GPtrArray     *adding;      /* of Adding* */
     GPtrArray     *reaps;       /* of Reap* */

@@ -114,6 +114,13 @@ static void keep(char **field, const char *stored)
     }
 }
 
+static void tell_aws_warnings(Hoist *e)
+{
+    g_autoptr(GPtrArray) warnings = g_steal_pointer(&e->aws_warnings);
+    for (guint i = 0; warnings != NULL && i < warnings->len; i++)
+        engine_tell_notice(e, NULL, "AWS configuration: %s", (const char *)warnings->pdata[i]);
+}
+
 /* Where it goes was decided when the files were dropped; credentials are looked up anew each time. */
 static bool batch_open(Hoist *e, Batch *b, GError **error)
 {
@@ -129,6 +136,8 @@ static bool batch_open(Hoist *e, Batch *b, GError **error)
     b->endpoint = NULL;
     const DestCtx ctx = { .ops = b->ops, .conf = b->conf, .priv = b->priv };
     b->endpoint = find_endpoint(e, b->ops->where(&ctx));
+    if (b->ops->aws)
+        tell_aws_warnings(e);
     b->creds = creds_of_dest(e->aws, b->settings, b->ops, b->priv, error);
     return b->creds != NULL;
 }

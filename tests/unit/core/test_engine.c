@@ -589,13 +589,16 @@ static void test_full_and_bulk(void)
 
 /* ------------------------------------------------------------------ the rest */
 
+/* Whoever sends nothing to S3 need not hear of AWS's files. */
 static void test_aws_warning(void)
 {
     g_autoptr(Rig) rig = rig_new("credentials");
+    g_autofree char *file = rig_file(rig, "a", 100, 'a');
     write_credentials(rig, "token");
     g_autofree char *path = g_build_filename(rig->dir, "credentials", NULL);
     g_assert_cmpint(g_chmod(path, 0644), ==, 0);
     rig_open(rig, 0);
+    rig_add(rig, file, NULL);
     rig_until_notice_text(rig, "chmod 600");
 }
 
