@@ -127,8 +127,10 @@ static bool batch_open(Hoist *e, Batch *b, GError **error)
     b->conf = settings_dest(b->settings, error);
     if (b->conf == NULL)
         return false;
-    keep(&b->conf->endpoint, b->dest->row.endpoint);
-    keep(&b->conf->region, b->dest->row.region);
+    if (!settings_is_set(b->settings, "endpoint"))
+        keep(&b->conf->endpoint, b->dest->row.endpoint);
+    if (!settings_is_set(b->settings, "region"))
+        keep(&b->conf->region, b->dest->row.region);
     b->ops = dest_by_scheme(b->conf->scheme);
     b->priv = b->ops->open(b->conf, error);
     if (b->priv == NULL)
@@ -147,8 +149,7 @@ static void batch_configure(Batch *b)
     const HoistSettings *s = b->settings;
     const char *preset = hoist_settings_get(s, "images");
     b->preset = preset == NULL || g_str_equal(preset, "none") ? NULL : g_strdup(preset);
-    const char *template = hoist_settings_get(s, "key");
-    b->template = g_strdup(template != NULL ? template : KEY_DEFAULT);
+    b->template = g_strdup(settings_key_template(s));
     b->part_size = hoist_settings_number(s, "part-size");
     b->parts_at_once = (unsigned)hoist_settings_number(s, "parts");
     b->verify = g_strcmp0(hoist_settings_get(s, "checksum"), "none") != 0;
@@ -165,6 +166,7 @@ static Batch *batch_of_row(Hoist *e, const StoreBatch *row, GError **error)
     b->settings = settings_from_json(row->options, &b->broken);
     if (b->settings == NULL)
         b->settings = hoist_settings_new();
+    settings_refresh(b->settings, e->settings);
     batch_configure(b);
     if (b->broken == NULL)
         (void)batch_open(e, b, &b->broken);

@@ -110,7 +110,7 @@ static bool resume_or_reap(Hoist *e, Job *job, GError **error)
 static Upload *new_upload(const Job *job, uint64_t bytes)
 {
     Upload *up = upload_new(job->rec.key, bytes, job->rec.src.mtime_ns);
-    up->name = g_path_get_basename(job->rec.path);
+    up->name = g_path_get_basename(job->rec.key); /* unique where the path's is not, and with the extension of what is sent */
     up->content_type = g_strdup(job->content_type);
     return up;
 }

@@ -67,9 +67,8 @@ bool hoist_dry_run(const HoistSettings *settings, char **paths, HoistDryRun each
     g_autoptr(DestConf) conf = settings_dest(settings, error);
     if (conf == NULL)
         return false;
-    const char *template = hoist_settings_get(settings, "key");
     *totals_out = (HoistTotals){ .eta_s = -1 };
-    DryRun d = { each, ctx, totals_out, skipped_out, template != NULL ? template : KEY_DEFAULT, conf, g_get_real_time() / G_USEC_PER_SEC };
+    DryRun d = { each, ctx, totals_out, skipped_out, settings_key_template(settings), conf, g_get_real_time() / G_USEC_PER_SEC };
     g_auto(GStrv) include = hoist_settings_list(settings, "include");
     g_auto(GStrv) exclude = hoist_settings_list(settings, "exclude");
     const ScanFilter filter = { include, exclude, hoist_settings_number(settings, "max-size") };

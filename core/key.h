@@ -14,7 +14,6 @@
 #include <stdint.h>
 
 #define KEY_MAX_BYTES 1024      /* prefix included: the store's limit */
-#define KEY_DEFAULT   "{relpath}"
 
 typedef struct {
     const char *relpath;        /* path below the dropped root, the root's own name included: "holiday/a/photo.jpg"; borrowed */

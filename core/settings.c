@@ -18,6 +18,7 @@ struct HoistSettings {
     SettingsLayer *layers[N_SETTINGS_SOURCES];
     GHashTable *dests; /* shared by duplicates, never changed; NULL = none */
     char *dest_name;   /* of a frozen batch, whose "to" is expanded; else NULL */
+    GHashTable *given; /* of a frozen batch: char*, options that were given for it and not by its [dest NAME]; else NULL */
 };
 
 /* ---- a layer ---- */
@@ -111,6 +112,7 @@ HoistSettings *hoist_settings_dup(const HoistSettings *s)
         copy->layers[i] = layer_dup(s->layers[i]);
     copy->dests = s->dests == NULL ? NULL : g_hash_table_ref(s->dests);
     copy->dest_name = g_strdup(s->dest_name);
+    copy->given = s->given == NULL ? NULL : g_hash_table_ref(s->given);
     return copy;
 }
 
@@ -122,6 +124,7 @@ void hoist_settings_free(HoistSettings *s)
         settings_layer_free(s->layers[i]);
     g_clear_pointer(&s->dests, g_hash_table_unref);
     g_free(s->dest_name);
+    g_clear_pointer(&s->given, g_hash_table_unref);
     g_free(s);
 }
 
@@ -261,6 +264,27 @@ char **hoist_settings_list(const HoistSettings *s, const char *name)
 
 /* ---- JSON ---- */
 
+static bool was_given(const HoistSettings *s, const HoistOpt *opt)
+{
+    if (s->given != NULL)
+        return g_hash_table_contains(s->given, opt->name);
+    const unsigned i = settings_opt_index(opt);
+    return s->layers[SETTINGS_GIVEN]->values[i].texts != NULL || s->layers[SETTINGS_ENV]->values[i].texts != NULL;
+}
+
+/* The name, and what is the files' own: a later change of [dest NAME] leaves that alone. */
+static void add_dest(JsonBuilder *json, const HoistSettings *s)
+{
+    json_builder_set_member_name(json, "dest");
+    json_builder_add_string_value(json, settings_dest_name(s));
+    json_builder_set_member_name(json, "given");
+    json_builder_begin_array(json);
+    for (const HoistOpt *opt = hoist_opts(); opt->name != NULL; opt++)
+        if (opt->per_batch && was_given(s, opt))
+            json_builder_add_string_value(json, opt->name);
+    json_builder_end_array(json);
+}
+
 char *settings_to_json(const HoistSettings *s, bool per_batch_only)
 {
     g_autoptr(JsonBuilder) json = json_builder_new_immutable();
@@ -277,10 +301,8 @@ char *settings_to_json(const HoistSettings *s, bool per_batch_only)
         if (opt->repeat)
             json_builder_end_array(json);
     }
-    if (settings_dest_name(s) != NULL) {
-        json_builder_set_member_name(json, "dest");
-        json_builder_add_string_value(json, settings_dest_name(s));
-    }
+    if (settings_dest_name(s) != NULL)
+        add_dest(json, s);
     json_builder_end_object(json);
     g_autoptr(JsonNode) root = json_builder_get_root(json);
     return json_to_string(root, false);
@@ -303,7 +325,9 @@ static bool set_from_node(HoistSettings *s, const char *name, JsonNode *node, GE
             array = NULL;
             break;
         }
-        if (!hoist_settings_set(s, name, json_node_get_string(element), origin, error))
+        if (s->given != NULL && g_str_equal(name, "given"))
+            g_hash_table_add(s->given, g_strdup(json_node_get_string(element)));
+        else if (!hoist_settings_set(s, name, json_node_get_string(element), origin, error))
             return false;
     }
     if (array == NULL)
@@ -320,6 +344,7 @@ HoistSettings *settings_from_json(const char *json, GError **error)
         return NULL;
     }
     g_autoptr(HoistSettings) s = hoist_settings_new();
+    s->given = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     JsonObjectIter iter;
     const char *name;
     JsonNode *node, *dest = NULL;
@@ -333,4 +358,21 @@ HoistSettings *settings_from_json(const char *json, GError **error)
     if (dest != NULL && !set_from_node(s, "dest", dest, error))
         return NULL;
     return g_steal_pointer(&s);
+}
+
+void settings_refresh(HoistSettings *frozen, const HoistSettings *now)
+{
+    const SettingsLayer *group =
+        frozen->dest_name == NULL || now->dests == NULL ? NULL : g_hash_table_lookup(now->dests, frozen->dest_name);
+    for (const HoistOpt *opt = hoist_opts(); group != NULL && opt->name != NULL; opt++) {
+        const Value *corrected = &group->values[settings_opt_index(opt)];
+        Value *kept = &frozen->layers[SETTINGS_GIVEN]->values[settings_opt_index(opt)];
+        if (corrected->texts == NULL || settings_heeds_everywhere(opt->name) || was_given(frozen, opt))
+            continue;
+        value_clear(kept);
+        kept->texts = g_ptr_array_new_with_free_func(g_free);
+        for (unsigned i = 0; i < corrected->texts->len; i++)
+            g_ptr_array_add(kept->texts, g_strdup(corrected->texts->pdata[i]));
+        kept->origin = g_strdup(corrected->origin);
+    }
 }

@@ -3,7 +3,7 @@
  * What clients see of settings is in hoist.h. A value has four sources, strongest first: set by hoist_settings_set, HOIST_* variables,
  * the [dest NAME] group that "to" names, [hoist] of config.ini. Repeat options do not add up over sources: the strongest one counts.
  * JSON is {"option": "text as given", "repeat option": ["a", "b"]}; only options that differ in source from the default are in it, and
- * "to" is already expanded, with the name it came from in "dest". Files that a batch was queued with read the same on any later day.
+ * "to" is already expanded, with the name it came from in "dest" and the names of the options that were given beside it in "given". Files that a batch was queued with read the same on any later day.
  * Threads: one HoistSettings belongs to one thread at a time; duplicates may go to others. No secrets are ever in one.
  */
 #pragma once
@@ -58,6 +58,11 @@ GList         *settings_dest_names(const HoistSettings *s);
 bool           settings_heeds(const DestOps *ops, const char *name);    /* does this option mean anything for this destination? */
 bool           settings_heeds_everywhere(const char *name);             /* what is done before a destination has a say: key, include */
 char          *settings_heeders(const char *name);                      /* "s3, oss"; caller frees */
+/* A correction of [dest NAME] counts for files that wait, too: what frozen has from that group and now says otherwise is taken from now, but
+ * for what the files were given themselves and for what makes them what they are (to, key, images, filters). */
+void           settings_refresh(HoistSettings *frozen, const HoistSettings *now);
+/* The template of keys: "key", else what suits the destination. An application sees names alone, which must differ. Borrowed. */
+const char    *settings_key_template(const HoistSettings *s);
 /* Where uploads of these settings go: "to" parsed, endpoint, region and the destination's own options. For s3 what was not given comes
  * from AWS's variables and files (creds.h). FAULT_USAGE without "to"; FAULT_CONFIG when AWS's files are broken. Caller frees. */
 DestConf      *settings_dest(const HoistSettings *s, GError **error);

@@ -116,6 +116,15 @@ static bool no_such_dest(const char *to, GError **error)
     return false;
 }
 
+const char *settings_key_template(const HoistSettings *s)
+{
+    const char *to = hoist_settings_get(s, "to");
+    g_autoptr(DestConf) conf = dest_conf_new();
+    if (settings_is_set(s, "key") || to == NULL || !dest_conf_parse(conf, to, NULL) || dest_by_scheme(conf->scheme)->form != DEST_FORM_NAME)
+        return hoist_settings_get(s, "key");
+    return "{name}";
+}
+
 static bool parse_to(DestConf *conf, const HoistSettings *s, GError **error)
 {
     const char *to = hoist_settings_get(s, "to");

@@ -126,7 +126,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Grant, grant_free)
 typedef struct {
     /* the object, fixed before plan */
     char    *key;               /* full object key (prefix included), bytes without NUL */
-    char    *name;              /* of the file, without folders, bytes; NULL when only the key matters (abort, remove) */
+    char    *name;              /* of the key, without folders, bytes: what applications hear; NULL when only the key matters (abort, remove) */
     char    *content_type;      /* NULL = unknown */
     uint64_t size_bytes;
     int64_t  mtime_ns;          /* of the original source */

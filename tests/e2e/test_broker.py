@@ -243,7 +243,8 @@ def through(t, dialect, store):
         same({os.path.basename(k): v for k, v in found.items()}, FILES)
     else:
         assert sorted(map(lib.sha, found.values())) == sorted(map(lib.sha, FILES.values())), sorted(found)
-    assert dialect.requests is None or len(w.stored()) == len(FILES), [e["target"][:80] for e in w.stored()]
+    # one more: curl says again what met a kept connection that the store had closed
+    assert dialect.requests is None or len(FILES) <= len(w.stored()) <= len(FILES) + 1, [e["target"][:80] for e in w.stored()]
     if dialect.more["program"] is not brokers.Companion:
         assert len(w.app.grants()) == len(FILES) or dialect.requests is None, w.app.grants()      # keys are shared
         assert len(w.app.notifies()) == (len(FILES) if dialect.notified else 0)

@@ -661,6 +661,47 @@ static void test_broker_is_short(void)
     g_assert_cmpstr(hoist_settings_get(both, "broker"), ==, "/etc/app.json");
 }
 
+/* A line of [dest NAME] that was wrong and is corrected counts for what was queued with it; what the files were given themselves stays. */
+static void test_corrections_count_for_files_that_wait(void)
+{
+    g_autoptr(HoistSettings) then = loaded("[dest a]\nto = s3://old/x\nprofile = hom\nacl = private\nkey = {name}\n");
+    set(then, "to", "a");
+    set(then, "acl", "public-read");
+    g_autofree char *json = settings_to_json(then, true);
+    g_autoptr(HoistSettings) passed_on = settings_from_json(json, NULL);
+    g_autofree char *again = settings_to_json(passed_on, true); /* through an inbox */
+    g_autoptr(HoistSettings) frozen = settings_from_json(again, NULL);
+    g_autoptr(HoistSettings) now =
+        loaded("[dest a]\nto = s3://new/y\nprofile = home\nacl = bucket-owner-read\nkey = {date}/{name}\ntag = a=1;b=2\n");
+    g_assert_nonnull(frozen);
+    settings_refresh(frozen, now);
+    g_assert_cmpstr(hoist_settings_get(frozen, "profile"), ==, "home");
+    g_assert_cmpstr(hoist_settings_get(frozen, "acl"), ==, "public-read");
+    g_assert_cmpstr(hoist_settings_get(frozen, "to"), ==, "s3://old/x");
+    g_assert_cmpstr(hoist_settings_get(frozen, "key"), ==, "{name}");
+    g_auto(GStrv) tags = hoist_settings_list(frozen, "tag");
+    g_assert_cmpuint(g_strv_length(tags), ==, 2);
+
+    g_autoptr(HoistSettings) plain = hoist_settings_new(); /* queued without a name: nothing of the file is its own */
+    set(plain, "to", "s3://b/c");
+    g_autofree char *plain_json = settings_to_json(plain, true);
+    g_autoptr(HoistSettings) nameless = settings_from_json(plain_json, NULL);
+    settings_refresh(nameless, now);
+    g_assert_false(settings_is_set(nameless, "profile"));
+}
+
+static void test_template_of_keys(void)
+{
+    g_autoptr(HoistSettings) s = hoist_settings_new();
+    g_assert_cmpstr(settings_key_template(s), ==, "{relpath}");
+    set(s, "to", "s3://b/c");
+    g_assert_cmpstr(settings_key_template(s), ==, "{relpath}");
+    set(s, "to", "broker:presigned-put"); /* it hears names alone: two of one name must differ */
+    g_assert_cmpstr(settings_key_template(s), ==, "{name}");
+    set(s, "key", "{uuid}.{ext}");
+    g_assert_cmpstr(settings_key_template(s), ==, "{uuid}.{ext}");
+}
+
 /* No setting of the machine that runs the tests may leak in. */
 static void clean_environment(void)
 {
@@ -702,6 +743,8 @@ int main(int argc, char **argv)
     g_test_add_func("/settings/what-a-road-refuses-names-the-line", test_what_a_road_refuses_names_the_line);
     g_test_add_func("/settings/missing-secrets-name-the-line", test_missing_secrets_name_the_line);
     g_test_add_func("/settings/scheme-and-name", test_scheme_and_name);
+    g_test_add_func("/settings/corrections", test_corrections_count_for_files_that_wait);
+    g_test_add_func("/settings/template-of-keys", test_template_of_keys);
     g_test_add_func("/settings/broker-is-short", test_broker_is_short);
     return g_test_run();
 }
