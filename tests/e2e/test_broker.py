@@ -413,6 +413,8 @@ def test_not_announced(t):
     (fault,) = w.fails(w.write("a.txt"))
     assert fault.startswith("not-announced: ") and "422" in fault, fault
     assert len(w.stored()) == 1 and len(w.objects()) == 1
+    again = w.hoist.run("retry", "--all")
+    assert again.returncode == 1 and "failed again a.txt: stored, " in again.err and "422" in again.err, (again.returncode, again.err)
     before = len(w.app.notifies())
     w.app.set(notify=[])
     assert w.hoist.run("retry", "--all").returncode == 0
