@@ -10,6 +10,9 @@
 #define PARALLEL_MIN_BYTES (32 * MIB)
 #define PARALLEL_PART      (16 * MIB)
 
+/* What the memo of a granted upload says once the server was asked how much it has. Until then nothing was sent that could be there. */
+#define ASKED "asked"
+
 /* PARALLEL_PARTS: their URLs travel in one header. */
 enum { MAX_CHUNKS = 10000, PARALLEL_PARTS = 32 };
 
@@ -48,6 +51,8 @@ static bool plan(const DestCtx *ctx, Upload *up, uint64_t part_size_wanted, GErr
 {
     DigestKind kind;
     const uint64_t most = tus_max_bytes(ctx);
+    if (!tus_may_sign_in(ctx, error))
+        return false;
     up->look_first = !tus_knows(ctx);
     up->serial = up->probe = false;
     up->without = 0;
@@ -147,6 +152,8 @@ static Verdict read_resume(const DestCtx *ctx, Upload *up, unsigned part, const 
     (void)part;
     const unsigned n = tus_is_joined(up) ? next_stream(up) : 0;
     const Verdict verdict = read_head(ctx, up, n, rs, error);
+    if (tus_of(ctx) == NULL)
+        upload_set(&up->memo, ASKED);
     if (verdict != VERDICT_OK || !tus_is_joined(up)) {
         if (verdict == VERDICT_OK && up->url == NULL && up->upload_id != NULL)
             tus_remember_object(up, up->upload_id);
@@ -196,6 +203,12 @@ static bool ask_part(const DestCtx *ctx, const Upload *up, unsigned part, Reques
     return true;
 }
 
+/* The first bytes of an upload that was handed out just now, and the server has some already: of another file, or of its version before. */
+static bool is_used(const DestCtx *ctx, const Upload *up)
+{
+    return tus_of(ctx) == NULL && up->memo == NULL && upload_done_bytes(up) == 0;
+}
+
 /* The server counts otherwise than we do, or did not say. */
 static Verdict lost_count(Upload *up, unsigned part, Verdict otherwise)
 {
@@ -219,6 +232,11 @@ static Verdict patch_refused(const DestCtx *ctx, Upload *up, unsigned part, cons
         return VERDICT_MORE;
     }
     g_propagate_error(error, why);
+    if (rs->status == 409 && is_used(ctx, up)) {
+        g_clear_error(error);
+        fault_set(error, FAULT_GRANT, "the application handed out an upload that holds bytes already: of which file?");
+        return VERDICT_FAIL;
+    }
     if (rs->status == 409)
         return lost_count(up, part, VERDICT_RETRY);
     if (rs->status == 400 && summed && tus_of(ctx)->sum == TUS_SUM_AUTO) {
@@ -334,7 +352,9 @@ static Verdict read_abort(const DestCtx *ctx, Upload *up, unsigned part, const R
 
 static bool ask_remove(const DestCtx *ctx, const Upload *up, unsigned part, Request **rq_out, GError **error)
 {
-    (void)part, (void)error;
+    (void)part;
+    if (!tus_may_sign_in(ctx, error))
+        return false;
     g_autoptr(GString) url = g_string_new(tus_of(ctx)->root);
     uri_escape_append(url, up->key, strlen(up->key), true);
     *rq_out = tus_request(ctx, up, "DELETE", url->str);

@@ -802,6 +802,9 @@ static void test_granted(void)
     g_assert_cmpstr(sent(&f, "X-Grant"), ==, "1");
     g_assert_null(sent(&f, "Authorization"));
     g_assert_null(sent(&f, "X-Own"));
+    expect_answer(&f, PHASE_PART, 0, 409, NULL, VERDICT_FAIL, FAULT_GRANT); /* nothing of ours can be there: bytes of which file? */
+    expect_answer(&f, PHASE_RESUME, 0, 200, "Upload-Offset: 0\nUpload-Length: 5242880", VERDICT_OK, FAULT_NONE);
+    expect_answer(&f, PHASE_PART, 0, 409, NULL, VERDICT_RETRY, FAULT_CONFLICT); /* after a break some may be */
     expect_answer(&f, PHASE_PART, 0, 204, "Upload-Offset: 2097152", VERDICT_OK, FAULT_NONE);
     expect(&f, PHASE_RESUME, 0, "HEAD", UPLOAD);
     expect_answer(&f, PHASE_RESUME, 0, 200, "Upload-Offset: 2097152\nUpload-Length: 5242880", VERDICT_OK, FAULT_NONE);
