@@ -206,7 +206,8 @@ Credentials *creds_of_dest(const AwsConfig *aws, const HoistSettings *s, const D
 
 bool creds_same(const Credentials *a, const Credentials *b)
 {
-    if (g_strcmp0(a->access_key, b->access_key) != 0 || g_strcmp0(a->session_token, b->session_token) != 0)
+    if (g_strcmp0(a->access_key, b->access_key) != 0 || g_strcmp0(a->secret_key, b->secret_key) != 0 ||
+        g_strcmp0(a->session_token, b->session_token) != 0)
         return false;
     const unsigned n = a->secrets == NULL ? 0 : g_hash_table_size(a->secrets);
     if (n != (b->secrets == NULL ? 0 : g_hash_table_size(b->secrets)))

@@ -32,6 +32,7 @@ static const HoistOpt common[] = {
     { "addressing", 0, HOIST_OPT_CHOICE, "STYLE", "auto", "auto|path|virtual", "bucket in the path or in the host name", false, true },
     { "public-url", 0, HOIST_OPT_TEXT, "URL", NULL, "http://HOST/BASE or https://HOST/BASE", "where objects can be fetched (a CDN): URL/KEY", false, true },
     { "user", 0, HOIST_OPT_TEXT, "NAME", NULL, NULL, "name to sign in with", false, true },
+    { "allow-http", 0, HOIST_OPT_SWITCH, NULL, NULL, NULL, "sign in, and take upload addresses, without TLS", false, true },
     { "secret", 0, HOIST_OPT_TEXT, "NAME=SOURCE", NULL, "NAME=env:VARIABLE, NAME=file:PATH, NAME=command:COMMAND", "where a secret comes from", true, true },
     { "token-life", 0, HOIST_OPT_TIME, "TIME", NULL, "1m..365d, like 1h", "how long upload tokens of one's own count", false, true },
     { "callback-url", 0, HOIST_OPT_TEXT, "URL", NULL, "URLs, separated by ;", "the store tells this address of each object", false, true },

@@ -33,8 +33,8 @@ static Azure *azure_of(const DestCtx *ctx)
     return ctx->priv;
 }
 
-static const char *const azure_shared[] = { "storage-class", "header", "meta",       "tag",       "if-exists",
-                                            "checksum",      "secret", "public-url", "part-size", NULL };
+static const char *const azure_shared[] = { "storage-class", "header",     "meta",      "tag",        "if-exists", "checksum",
+                                            "secret",        "public-url", "part-size", "allow-http", NULL };
 
 static const DestSecret azure_secrets[] = {
     { "sas-token", "AZURE_STORAGE_SAS_TOKEN", false, "shared access signature of the container: sv=...&sig=..." },
@@ -74,7 +74,7 @@ static void *azure_open(const DestConf *conf, GError **error)
         azure_close(az);
         return NULL;
     }
-    if (!given_open(&az->given, conf, "x-ms-", error)) {
+    if (!dest_keeps_secret(conf, url, "the SAS token", error) || !given_open(&az->given, conf, "x-ms-", error)) {
         azure_close(az);
         return NULL;
     }

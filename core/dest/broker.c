@@ -477,13 +477,11 @@ static const HoistOpt broker_opts[] = {
     { "var", 0, HOIST_OPT_TEXT, "NAME=VALUE", NULL, "NAME=VALUE", "variable of a broker's description", true, true },
     { "sign-in", 0, HOIST_OPT_TEXT, "HOW", NULL, "bearer, cookie, csrf, header:NAME",
       "how a broker's application knows you; the value is a secret", true, true },
-    { "allow-http", 0, HOIST_OPT_SWITCH, NULL, NULL, NULL, "take upload addresses without TLS from an application that has it", false,
-      true },
     { "parts-from", 0, HOIST_OPT_SIZE, "SIZE", NULL, "like 8M, 1.5GiB",
       "a broker's larger files go in parts, where its description has them", false, true },
     { 0 },
 };
-static const char *const broker_shared[] = { "secret", "addressing", NULL };
+static const char *const broker_shared[] = { "secret", "addressing", "allow-http", NULL };
 
 const DestOps dest_broker = {
     .scheme = "broker",

@@ -466,6 +466,8 @@ bool broker_check(Broker *b, const DestConf *conf, GError **error)
         fault_set(error, FAULT_CONFIG, "parts-from is no size");
         return false;
     }
+    if (b->sign_ins->len > 0 && !dest_keeps_secret(conf, b->origin, "what the application knows you by", error))
+        return false;
     g_ptr_array_add(b->secrets, NULL);
     b->plain_ok =
         g_strcmp0(dest_conf_option(conf, "allow-http"), "true") == 0 || (b->origin != NULL && g_str_has_prefix(b->origin, "http:"));

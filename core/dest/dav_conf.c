@@ -4,7 +4,7 @@
 
 enum { NAME_KEPT_BYTES = 160 }; /* of a long file name, so that the temporary one is not too long for the server's disk */
 
-const char *const dav_shared[] = { "if-exists", "checksum", "user", "secret", "public-url", "part-size", NULL };
+const char *const dav_shared[] = { "if-exists", "checksum", "user", "secret", "public-url", "part-size", "allow-http", NULL };
 
 const HoistOpt dav_opts[] = {
     { "dav-auth", 0, HOIST_OPT_CHOICE, "KIND", "auto", "auto|basic|digest|bearer", "how to sign in to a WebDAV server", false, true },
@@ -20,11 +20,6 @@ const DestSecret dav_secrets[] = {
 };
 
 /* ---- the address */
-
-static bool is_loopback(const char *host)
-{
-    return g_ascii_strcasecmp(host, "localhost") == 0 || g_str_equal(host, "::1") || g_str_has_prefix(host, "127.");
-}
 
 static void append_segments(GString *path, char **segments, unsigned n)
 {
@@ -92,10 +87,10 @@ static bool read_address(Dav *dav, const DestConf *conf, GError **error)
         return false;
     }
     const char *host = g_uri_get_host(uri);
-    const bool is_ip6 = strchr(host, ':') != NULL, http = g_str_equal(g_uri_get_scheme(uri), "http");
+    const bool is_ip6 = strchr(host, ':') != NULL;
     g_autofree char *port = g_uri_get_port(uri) < 0 ? g_strdup("") : g_strdup_printf(":%d", g_uri_get_port(uri));
     dav->origin = g_strdup_printf("%s://%s%s%s%s", g_uri_get_scheme(uri), is_ip6 ? "[" : "", host, is_ip6 ? "]" : "", port);
-    dav->plain = http && !is_loopback(host);
+    dav->plain = dest_in_the_clear(conf->endpoint) && g_strcmp0(dest_conf_option(conf, "allow-http"), "true") != 0;
     dav->path_segments = g_strv_length(segments);
     dav->path = joined(segments, dav->path_segments, "");
     const char *when = dest_conf_option(conf, "nextcloud");
@@ -124,7 +119,7 @@ static bool read_auth(Dav *dav, const DestConf *conf, GError **error)
     if (dav->plain && dav->auth == DAV_AUTH_AUTO && dav->user != NULL) {
         fault_set(error, FAULT_USAGE,
                   "%s is not encrypted: the password would go over the network for all to read; use https, "
-                  "or choose it yourself with --dav-auth basic or digest",
+                  "or allow-http = true, or choose it yourself with --dav-auth basic or digest",
                   dav->origin);
         return false;
     }
@@ -261,7 +256,7 @@ static bool sign_in_bearer(const DestCtx *ctx, Request *rq, GError **error)
     if (dav->plain && dav->auth == DAV_AUTH_AUTO) {
         fault_set(error, FAULT_USAGE,
                   "%s is not encrypted: the token would go over the network for all to read; use https, "
-                  "or choose it yourself with --dav-auth bearer",
+                  "or allow-http = true, or choose it yourself with --dav-auth bearer",
                   dav->origin);
         return false;
     }

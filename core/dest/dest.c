@@ -455,6 +455,25 @@ bool dest_conf_parse(DestConf *conf, const char *text, GError **error)
     return true;
 }
 
+bool dest_in_the_clear(const char *url)
+{
+    g_autoptr(GUri) uri = url == NULL ? NULL : g_uri_parse(url, G_URI_FLAGS_HAS_PASSWORD | G_URI_FLAGS_ENCODED, NULL);
+    const char *host = uri == NULL ? NULL : g_uri_get_host(uri);
+    if (host == NULL || g_strcmp0(g_uri_get_scheme(uri), "http") != 0)
+        return false;
+    return g_ascii_strcasecmp(host, "localhost") != 0 && !g_str_equal(host, "::1") && !g_str_has_prefix(host, "127.");
+}
+
+bool dest_keeps_secret(const DestConf *conf, const char *url, const char *what, GError **error)
+{
+    if (!dest_in_the_clear(url) || g_strcmp0(dest_conf_option(conf, "allow-http"), "true") == 0)
+        return true;
+    g_autofree char *place = g_strndup(url, strcspn(url, "?#"));
+    fault_set(error, FAULT_USAGE, "%s is not encrypted: %s would go over the network for all to read; use https, or allow-http = true",
+              place, what);
+    return false;
+}
+
 /* ---- what was learned ---- */
 
 static const char *const state_words[] = {

@@ -281,6 +281,10 @@ const DestOps *dest_by_scheme(const char *scheme);      /* NULL when unknown */
 /* "s3://bucket/a/b" -> scheme, bucket, prefix "a/b/" (always ends in '/' unless empty); the other forms as DestForm says. FAULT_USAGE says what
  * is allowed. */
 bool           dest_conf_parse(DestConf *conf, const char *text, GError **error);
+/* Plain http to another machine: whoever stands between reads along. */
+bool           dest_in_the_clear(const char *url);
+/* The same, unless the person allows it (option allow-http): FAULT_USAGE. what: "the token". */
+bool           dest_keeps_secret(const DestConf *conf, const char *url, const char *what, GError **error);
 /* One line for help and error texts: "s3://BUCKET/PREFIX, tus+https://HOST/PATH, ...". */
 const char    *dest_schemes_help(void);
 const DestOps *const *dest_table(void);                 /* NULL at the end */

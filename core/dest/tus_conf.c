@@ -8,7 +8,7 @@ enum { MAX_HEADERS = 50, MAX_METADATA = 50, MAX_URL_BYTES = 4096 };
 
 #define URL_FLAGS (G_URI_FLAGS_HAS_PASSWORD | G_URI_FLAGS_ENCODED)
 
-const char *const tus_shared[] = { "header", "secret", "user", "public-url", "checksum", "part-size", "parts", NULL };
+const char *const tus_shared[] = { "header", "secret", "user", "public-url", "checksum", "part-size", "parts", "allow-http", NULL };
 
 /* clang-format off */
 const HoistOpt tus_opts[] = {
@@ -214,6 +214,13 @@ static void sign_in(const DestCtx *ctx, const Tus *tus, Request *rq)
     if (value->len > 0)
         request_header(rq, "Authorization", value->str);
     digest_wipe(value->str, value->len);
+}
+
+bool tus_may_sign_in(const DestCtx *ctx, GError **error)
+{
+    const Tus *tus = tus_of(ctx);
+    const bool signs = tus->user != NULL || credentials_secret(ctx->creds, "token") != NULL;
+    return !signs || dest_keeps_secret(ctx->conf, tus->endpoint, "what you sign in with", error);
 }
 
 static void copy_headers(Request *rq, const GPtrArray *lines)

@@ -36,6 +36,8 @@ extern const char *const tus_shared[];
 void    *tus_open(const DestConf *conf, GError **error);
 void     tus_close(void *priv);
 /* A request with the headers that every one has; credentials and headers of the person go to the endpoint's own origin only. */
+/* False and FAULT_USAGE: the address is not encrypted. */
+bool     tus_may_sign_in(const DestCtx *ctx, GError **error);
 Request *tus_request(const DestCtx *ctx, const Upload *up, const char *method, const char *url);
 /* Upload-Metadata of the object. Caller frees. */
 char    *tus_metadata(const Tus *tus, const Upload *up);

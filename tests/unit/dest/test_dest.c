@@ -262,6 +262,33 @@ static void test_learned_unknown_words(void)
     g_assert_cmpmem(&l, sizeof l, &nothing, sizeof nothing);
 }
 
+static void test_secrets_do_not_go_in_the_clear(void)
+{
+    static const struct {
+        const char *url;
+        bool clear;
+    } rows[] = {
+        { "http://tus.example.com/files/", true },
+        { "http://192.168.1.5:8080/x?y", true },
+        { "http://localhost.example.com/", true },
+        { "https://tus.example.com/files/", false },
+        { "http://localhost:1080/", false },
+        { "http://127.0.0.1/", false },
+        { "http://[::1]:80/", false },
+        { NULL, false },
+    };
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(DestConf) conf = dest_conf_new();
+        g_autoptr(GError) error = NULL;
+        g_assert_true(dest_in_the_clear(rows[i].url) == rows[i].clear);
+        g_assert_true(dest_keeps_secret(conf, rows[i].url, "the token", &error) == !rows[i].clear);
+        g_assert_true((fault_code(error) == FAULT_USAGE) == rows[i].clear);
+        g_assert_true(error == NULL || strchr(error->message, '?') == NULL);
+        g_hash_table_insert(conf->options, g_strdup("allow-http"), g_strdup("true"));
+        g_assert_true(dest_keeps_secret(conf, rows[i].url, "the token", NULL));
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -279,5 +306,6 @@ int main(int argc, char **argv)
     g_test_add_func("/dest/table", test_table);
     g_test_add_func("/dest/learned/round-trip", test_learned_round_trip);
     g_test_add_func("/dest/learned/unknown-words", test_learned_unknown_words);
+    g_test_add_func("/dest/in-the-clear", test_secrets_do_not_go_in_the_clear);
     return g_test_run();
 }
