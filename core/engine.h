@@ -79,7 +79,7 @@ typedef struct {
     Upload      *upload;        /* key and id; id NULL = find it first */
     int64_t      row;           /* of the store's upload; 0 = none of ours */
     int64_t      job;           /* CANCELLING until this is over; 0 = none */
-    unsigned     tries, agains;
+    unsigned     tries, agains, pages;
     bool         once_more;     /* a part that was on its way may have outlived the first abort */
     int64_t      not_before_us;
     TransferJob *sending;

@@ -1,6 +1,6 @@
 #include "engine.h"
 
-enum { REAP_TRIES = 5, REAP_AGAINS = 4, BASE_MS = 500, CAP_MS = 20000, ONCE_MORE_US = 300 * 1000 };
+enum { REAP_TRIES = 5, REAP_AGAINS = 4, REAP_PAGES = 10000, BASE_MS = 500, CAP_MS = 20000, ONCE_MORE_US = 300 * 1000 };
 
 void reap_free(gpointer data)
 {
@@ -120,18 +120,20 @@ void engine_reap_answer(Hoist *e, Reap *reap, TransferAnswer *answer)
     g_autoptr(GError) error = NULL;
     const Verdict verdict = ctx.ops->step[reap->phase].read(&ctx, reap->upload, 0, answer->rs, &error);
     engine_learned(e, reap->batch);
-    if (verdict == VERDICT_MORE || (verdict == VERDICT_AGAIN && ++reap->agains <= REAP_AGAINS)) {
+    if ((verdict == VERDICT_MORE && ++reap->pages <= REAP_PAGES) || (verdict == VERDICT_AGAIN && ++reap->agains <= REAP_AGAINS)) {
         return; /* asked again at once */
     } else if (verdict == VERDICT_OK && reap->phase == PHASE_FIND) {
         found(e, reap);
     } else if (verdict == VERDICT_OK && reap->once_more) {
         reap->once_more = false;
+        reap->upload->step = 0;
         reap->not_before_us = engine_now_us() + ONCE_MORE_US;
     } else if (verdict == VERDICT_OK) {
         reap_over(e, reap, true, NULL);
     } else if (verdict == VERDICT_RETRY) {
         try_later(e, reap, error);
     } else {
+        fault_set(&error, FAULT_BAD_ANSWER, "the server's list of unfinished uploads does not end");
         reap->tries = REAP_TRIES;
         try_later(e, reap, error);
     }

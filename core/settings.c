@@ -360,6 +360,9 @@ HoistSettings *settings_from_json(const char *json, GError **error)
     return g_steal_pointer(&s);
 }
 
+/* With these an open upload would be read as one of another protocol. */
+static const char *const of_the_conversation[] = { "broker", "qiniu-version", "nextcloud", NULL };
+
 void settings_refresh(HoistSettings *frozen, const HoistSettings *now)
 {
     const SettingsLayer *group =
@@ -367,7 +370,8 @@ void settings_refresh(HoistSettings *frozen, const HoistSettings *now)
     for (const HoistOpt *opt = hoist_opts(); group != NULL && opt->name != NULL; opt++) {
         const Value *corrected = &group->values[settings_opt_index(opt)];
         Value *kept = &frozen->layers[SETTINGS_GIVEN]->values[settings_opt_index(opt)];
-        if (corrected->texts == NULL || settings_heeds_everywhere(opt->name) || was_given(frozen, opt))
+        if (corrected->texts == NULL || settings_heeds_everywhere(opt->name) || was_given(frozen, opt) ||
+            g_strv_contains(of_the_conversation, opt->name))
             continue;
         value_clear(kept);
         kept->texts = g_ptr_array_new_with_free_func(g_free);

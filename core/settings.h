@@ -59,7 +59,7 @@ bool           settings_heeds(const DestOps *ops, const char *name);    /* does 
 bool           settings_heeds_everywhere(const char *name);             /* what is done before a destination has a say: key, include */
 char          *settings_heeders(const char *name);                      /* "s3, oss"; caller frees */
 /* A correction of [dest NAME] counts for files that wait, too: what frozen has from that group and now says otherwise is taken from now, but
- * for what the files were given themselves and for what makes them what they are (to, key, images, filters). */
+ * for what the files were given themselves and for what makes them what they are (to, key, images, filters, the protocol of uploads that are open). */
 void           settings_refresh(HoistSettings *frozen, const HoistSettings *now);
 /* The template of keys: "key", else what suits the destination. An application sees names alone, which must differ. Borrowed. */
 const char    *settings_key_template(const HoistSettings *s);

@@ -30,7 +30,9 @@ def test_files(t):
     page = next(f for f in found if f.endswith(("man1/hoist.1", "man1/hoist.1.gz")))
     shown = subprocess.run(["man", "-P", "cat", "-l", os.path.join(dest, page)], capture_output=True, text=True, env={**os.environ, "MANWIDTH": "80"})
     assert shown.returncode == 0 and "SYNOPSIS" in shown.stdout.upper() or not shutil.which("man"), shown.stderr
-    assert len(found) == 3, sorted(found)
+    brokers = {os.path.basename(f) for f in found if "/share/hoist/brokers/" in f}
+    assert brokers == set(os.listdir(f"{lib.ROOT}/assets/brokers")), sorted(brokers)
+    assert len(found) == 3 + len(brokers), sorted(found)
 
 
 def test_the_installed_program_finds_its_worker(t):

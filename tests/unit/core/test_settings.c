@@ -682,6 +682,14 @@ static void test_corrections_count_for_files_that_wait(void)
     g_auto(GStrv) tags = hoist_settings_list(frozen, "tag");
     g_assert_cmpuint(g_strv_length(tags), ==, 2);
 
+    g_autoptr(HoistSettings) blocks = loaded("[dest q]\nto = qiniu://b\nqiniu-version = v1\n");
+    set(blocks, "to", "q");
+    g_autofree char *blocks_json = settings_to_json(blocks, true);
+    g_autoptr(HoistSettings) begun = settings_from_json(blocks_json, NULL);
+    g_autoptr(HoistSettings) parts = loaded("[dest q]\nto = qiniu://b\nqiniu-version = v2\n");
+    settings_refresh(begun, parts); /* an upload that was begun by v1 is no upload of v2 */
+    g_assert_cmpstr(hoist_settings_get(begun, "qiniu-version"), ==, "v1");
+
     g_autoptr(HoistSettings) plain = hoist_settings_new(); /* queued without a name: nothing of the file is its own */
     set(plain, "to", "s3://b/c");
     g_autofree char *plain_json = settings_to_json(plain, true);
