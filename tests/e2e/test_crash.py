@@ -597,13 +597,18 @@ def test_every_fifth_point_given(t):
     sampled(t, lib.Given, 1)
 
 
+def swept(world, label, first=1, step=2):
+    """Kills a run of one file at every few points from the first on; most of them must have been reached."""
+    points = list(range(first, world.points + 3, step))
+    killed = at_points(world, points)
+    print(f"# {label}: {world.points} points, killed at {killed}")
+    assert killed >= len(points) * 3 // 4
+
+
 def test_presigned_parts(t):
     world = Brokered(t, brokers.Companion, ["to = broker:uppy-companion", "var = companion=BASE", "part-size = 5MiB", "parts-from = 5MiB"],
                      lib.data(12 * 1024 * 1024 + 1))
-    points = list(range(1, world.points + 3, 2))
-    killed = at_points(world, points)
-    print(f"# uppy-companion: {world.points} points, killed at {killed}")
-    assert killed >= len(points) * 3 // 4
+    swept(world, "uppy-companion")
 
 
 def test_presigned_and_announced(t):
@@ -615,66 +620,42 @@ def test_presigned_and_announced(t):
 
 def test_oss(t):
     world = Aliyun(t)
-    points = list(range(1, world.points + 3, 2))
-    killed = at_points(world, points)
-    print(f"# oss: {world.points} points, killed at {killed}")
-    assert killed >= len(points) * 3 // 4
+    swept(world, "oss")
 
 
 def test_tus(t):
     world = Tus(t)
-    points = list(range(1, world.points + 3, 2))
-    killed = at_points(world, points)
-    print(f"# tus: {world.points} points, killed at {killed}")
-    assert killed >= len(points) * 3 // 4
+    swept(world, "tus")
 
 
 def test_qiniu_in_parts(t):
     world = Qiniu(t, "v2")
-    points = list(range(1, world.points + 3, 2))
-    killed = at_points(world, points)
-    print(f"# kodo, v2: {world.points} points, killed at {killed}")
-    assert killed >= len(points) * 3 // 4
+    swept(world, "kodo, v2")
 
 
 def test_qiniu_in_blocks(t):
     world = Qiniu(t, "v1")
-    points = list(range(2, world.points + 3, 5))
-    killed = at_points(world, points)
-    print(f"# kodo, v1: {world.points} points, killed at {killed}")
-    assert killed >= len(points) * 3 // 4
+    swept(world, "kodo, v1", first=2, step=5)
 
 
 def test_webdav(t):
     world = Dav(t)
-    points = list(range(1, world.points + 3, 2))
-    killed = at_points(world, points)
-    print(f"# webdav: {world.points} points, killed at {killed}")
-    assert killed >= len(points) * 3 // 4
+    swept(world, "webdav")
 
 
 def test_nextcloud(t):
     world = DavChunks(t)
-    points = list(range(2, world.points + 3, 2))
-    killed = at_points(world, points)
-    print(f"# nextcloud: {world.points} points, killed at {killed}")
-    assert killed >= len(points) * 3 // 4
+    swept(world, "nextcloud", first=2)
 
 
 def test_cloud_storage(t):
     world = Sessions(t, "gcs")
-    points = list(range(1, world.points + 3, 2))
-    killed = at_points(world, points)
-    print(f"# cloud storage: {world.points} points, killed at {killed}")
-    assert killed >= len(points) * 3 // 4
+    swept(world, "cloud storage")
 
 
 def test_azure(t):
     world = Sessions(t, "azure")
-    points = list(range(2, world.points + 3, 2))
-    killed = at_points(world, points)
-    print(f"# azure: {world.points} points, killed at {killed}")
-    assert killed >= len(points) * 3 // 4
+    swept(world, "azure", first=2)
 
 
 def test_killed_again_in_the_resume(t):
