@@ -272,6 +272,10 @@ static void take_result(Job *job)
     upload_set(&rec->version, up->version);
     upload_set(&rec->checksum, up->checksum);
     rec->verified = (int)up->verified;
+    if (up->note == NULL)
+        return;
+    g_autofree char *before = g_steal_pointer(&rec->note), *now = g_steal_pointer(&up->note);
+    rec->note = before == NULL ? g_steal_pointer(&now) : g_strdup_printf("%s; %s", before, now);
 }
 
 static void finish(Hoist *e, Job *job)
@@ -283,8 +287,6 @@ static void finish(Hoist *e, Job *job)
     engine_acked(e, rec, 0); /* counts what is not done */
     rec->acked_bytes = up->size_bytes;
     rec->done_ns = engine_now_ns();
-    if (up->note != NULL && rec->note == NULL)
-        rec->note = g_steal_pointer(&up->note);
     GError *error = NULL;
     if (!store_job_done(e->store, rec, &error) ||
         (job->upload_row != 0 && !store_upload_state(e->store, job->upload_row, UPLOAD_DONE, &error)))
@@ -358,8 +360,7 @@ void engine_hashed(Hoist *e, JobRequest *rq, PrepTask *task)
     engine_pump(e, job);
 }
 
-/* What was read whole, or prepared, long before it was sent may be another file by now. One that is gone is what it was when it was read.
- */
+/* What was read whole, or prepared, long before it was sent may be another file by now. One that is gone is what it was when read. */
 static bool source_still_is(const Job *job, GError **error)
 {
     if (job->fd >= 0 && !source_check(job->fd, &job->sent_id, error))
