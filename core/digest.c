@@ -162,35 +162,6 @@ void digest_crc_combine(DigestKind kind, uint8_t *a_in_out, const uint8_t *b, ui
     put_number(a_in_out, crc_combine(kind, get_number(a_in_out, n), get_number(b, n), b_bytes), n);
 }
 
-GBytes *digest_set_pack(const DigestSet *set)
-{
-    GByteArray *blob = g_byte_array_new();
-    for (uint8_t k = 0; k < N_DIGESTS; k++)
-        if (set->have & DIGEST_BIT(k)) {
-            g_byte_array_append(blob, &k, 1);
-            g_byte_array_append(blob, set->value[k], (guint)kinds_table[k].bytes);
-        }
-    return g_byte_array_free_to_bytes(blob);
-}
-
-bool digest_set_unpack(const void *blob, size_t bytes, DigestSet *set_out)
-{
-    const uint8_t *at = blob;
-    DigestSet set = { 0 };
-    while (bytes > 0) {
-        const unsigned k = *at++;
-        bytes--;
-        if (k >= N_DIGESTS || (set.have & DIGEST_BIT(k)) || bytes < kinds_table[k].bytes)
-            return false;
-        set.have |= DIGEST_BIT(k);
-        memcpy(set.value[k], at, kinds_table[k].bytes);
-        at += kinds_table[k].bytes;
-        bytes -= kinds_table[k].bytes;
-    }
-    *set_out = set;
-    return true;
-}
-
 void digest_hmac(DigestKind kind, const void *key, size_t key_bytes, const void *data, size_t bytes, uint8_t *out)
 {
     uint8_t pad[HMAC_BLOCK_BYTES] = { 0 };

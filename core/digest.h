@@ -41,11 +41,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Digest, digest_free)
 bool digest_is_crc(DigestKind kind);
 void digest_crc_combine(DigestKind kind, uint8_t *a_in_out, const uint8_t *b, uint64_t b_bytes);
 
-/* A set as a blob for the store: kind as one byte, its value, the next kind. Unpack refuses (and leaves *set_out alone) unknown kinds,
- * a kind that occurs twice, and a blob cut short. */
-GBytes *digest_set_pack(const DigestSet *set);
-bool    digest_set_unpack(const void *blob, size_t bytes, DigestSet *set_out);
-
 /* The CRC kinds as numbers, running value in and out (start with 0). crc.c: table and carry-less multiply versions, chosen at
  * run time by what the CPU has; crc_force_portable makes the tests run both. */
 uint64_t crc_update(DigestKind kind, uint64_t crc, const void *data, size_t bytes);

@@ -83,12 +83,6 @@ bool settings_layer_set(SettingsLayer *layer, const char *name, const char *valu
     return true;
 }
 
-bool settings_layer_has(const SettingsLayer *layer, const char *name)
-{
-    const HoistOpt *opt = settings_opt(name);
-    return opt != NULL && layer->values[settings_opt_index(opt)].texts != NULL;
-}
-
 void settings_layer_set_origin(SettingsLayer *layer, const char *origin)
 {
     g_free(layer->origin);

@@ -29,7 +29,6 @@ void           settings_layer_free(SettingsLayer *layer);
 /* Checks and sets value (NULL = on, for a switch); a repeat option gets one more value. code is that of the error. */
 bool           settings_layer_set(SettingsLayer *layer, const char *name, const char *value, const char *origin, FaultCode code,
                                    GError **error);
-bool           settings_layer_has(const SettingsLayer *layer, const char *name);
 void           settings_layer_set_origin(SettingsLayer *layer, const char *origin);    /* where the group begins: "config.ini line 3" */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SettingsLayer, settings_layer_free)
 

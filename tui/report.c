@@ -427,12 +427,6 @@ void report_event(Report *r, const HoistEvent *ev, int64_t now_us, int64_t now_n
         plain_event(r, ev, now_us, now_ns, text);
 }
 
-void report_missing(Report *r, const char *path, const char *cause, int64_t now_us, int64_t now_ns, GString *text)
-{
-    HoistEvent ev = { .kind = HOIST_EVENT_SKIPPED, .path = (char *)path, .text = (char *)cause, .fault = (char *)"file-missing" };
-    report_event(r, &ev, now_us, now_ns, text);
-}
-
 static void json_summary(const Report *r, double seconds, GString *text)
 {
     g_autoptr(JsonBuilder) json = json_new("summary");

@@ -36,8 +36,6 @@ void report_free(Report *r);
 /* now_us: monotonic; now_ns: wall clock, for the time of a line. */
 void report_event(Report *r, const HoistEvent *ev, int64_t now_us, int64_t now_ns, GString *text);
 void report_summary(Report *r, int64_t now_us, int64_t now_ns, GString *text);
-/* A path that this process refuses by itself: as a SKIPPED event. */
-void report_missing(Report *r, const char *path, const char *cause, int64_t now_us, int64_t now_ns, GString *text);
 const ReportCounts *report_counts(const Report *r);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Report, report_free)
 

@@ -191,62 +191,6 @@ static void test_threads(void)
     }
 }
 
-static void test_pack(void)
-{
-    DigestSet set, back = { 0 };
-    digest_of(ALL_KINDS, "123456789", 9, &set);
-    for (unsigned have = 0; have <= ALL_KINDS; have++) {
-        DigestSet some = { .have = have };
-        size_t size = 0;
-        for (unsigned k = 0; k < N_DIGESTS; k++)
-            if (have & DIGEST_BIT(k)) {
-                memcpy(some.value[k], set.value[k], digest_bytes((DigestKind)k));
-                size += 1 + digest_bytes((DigestKind)k);
-            }
-        g_autoptr(GBytes) blob = digest_set_pack(&some);
-        g_assert_cmpuint(g_bytes_get_size(blob), ==, size);
-        g_assert_true(digest_set_unpack(g_bytes_get_data(blob, NULL), size, &back));
-        g_assert_cmpmem(&some, sizeof some, &back, sizeof back);
-    }
-}
-
-static void test_pack_form(void)
-{
-    DigestSet set;
-    digest_of(DIGEST_BIT(DIGEST_CRC64NVME) | DIGEST_BIT(DIGEST_CRC32), "123456789", 9, &set);
-    g_autoptr(GBytes) blob = digest_set_pack(&set);
-    assert_hex(g_bytes_get_data(blob, NULL), g_bytes_get_size(blob), "00ae8b14860a79988802cbf43926");
-}
-
-static void test_unpack_refuses(void)
-{
-    DigestSet set, untouched = { .have = DIGEST_BIT(DIGEST_MD5) };
-    digest_of(ALL_KINDS, "abc", 3, &set);
-    g_autoptr(GBytes) blob = digest_set_pack(&set);
-    const uint8_t *data = g_bytes_get_data(blob, NULL);
-    const size_t n = g_bytes_get_size(blob);
-
-    /* Cut off anywhere but between two kinds. The copy has the exact size, so that reading on would be noticed. */
-    unsigned accepted = 0;
-    for (size_t cut = 0; cut < n; cut++) {
-        g_autofree uint8_t *copy = cut > 0 ? g_memdup2(data, cut) : NULL;
-        DigestSet out = untouched;
-        if (digest_set_unpack(copy, cut, &out))
-            accepted++;
-        else
-            g_assert_cmpmem(&out, sizeof out, &untouched, sizeof untouched);
-    }
-    g_assert_cmpuint(accepted, ==, N_DIGESTS);
-
-    static const uint8_t twice[] = { DIGEST_CRC32, 1, 2, 3, 4, DIGEST_CRC32, 1, 2, 3, 4 };
-    static const uint8_t unknown[] = { N_DIGESTS, 1, 2, 3, 4 };
-    static const uint8_t wild[] = { 255, 0, 0, 0, 0, 0 };
-    g_assert_false(digest_set_unpack(twice, sizeof twice, &untouched));
-    g_assert_false(digest_set_unpack(unknown, sizeof unknown, &untouched));
-    g_assert_false(digest_set_unpack(wild, sizeof wild, &untouched));
-    g_assert_cmpuint(untouched.have, ==, DIGEST_BIT(DIGEST_MD5));
-}
-
 /* RFC 2202 and RFC 4231: cases 1, 2, and the one whose key is longer than a block. */
 static void test_hmac(void)
 {
@@ -335,9 +279,6 @@ int main(int argc, char **argv)
     g_test_add_func("/digest/crc/both-ways-agree", test_crc_agree);
     g_test_add_func("/digest/crc/combine", test_combine);
     g_test_add_func("/digest/crc/combine-huge", test_combine_huge);
-    g_test_add_func("/digest/pack/round-trip", test_pack);
-    g_test_add_func("/digest/pack/form", test_pack_form);
-    g_test_add_func("/digest/pack/unpack-refuses", test_unpack_refuses);
     g_test_add_func("/digest/hmac/published", test_hmac);
     g_test_add_func("/digest/hmac/edges", test_hmac_edges);
     g_test_add_func("/digest/random-and-wipe", test_random_and_wipe);
