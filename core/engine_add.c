@@ -463,7 +463,7 @@ static void count_file(HoistPreview *p, const ScanFile *file)
     p->root_files[file->root]++;
     p->root_bytes[file->root] += file->src.size_bytes;
     g_autofree char *type = mime_of(file->name, NULL, 0);
-    p->images += imgpool_takes(type);
+    p->images += imgpool_takes(type, false);
 }
 
 static HoistPreview *preview_dup(const HoistPreview *p)

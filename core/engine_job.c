@@ -257,12 +257,12 @@ void engine_fill(Hoist *e)
 
 static bool wants_image(const Job *job)
 {
-    return job->batch->preset != NULL && job->rec.staged == NULL && job->rec.recipe == NULL && imgpool_takes(job->content_type);
+    return job->batch->preset != NULL && job->rec.staged == NULL && job->rec.recipe == NULL && imgpool_takes(job->content_type, false);
 }
 
 static bool submit_image(Hoist *e, Job *job)
 {
-    if (e->n_imaging >= imaging_at_once() || !imgpool_submit(e->imgpool, job->fd, &job->sent_id, job->batch->preset, job))
+    if (e->n_imaging >= imaging_at_once() || !imgpool_submit(e->imgpool, job->fd, &job->sent_id, (const char *const[]){ job->batch->preset }, 1, job))
         return false;
     job->imaging = true;
     job->parked = false;
@@ -327,7 +327,7 @@ static void make_ready(Hoist *e, Job *job)
     queue_push(&e->ready, job, job_bytes(job));
 }
 
-static void note_prepared(Hoist *e, Job *job, const ImgOutcome *o)
+static void note_prepared(Hoist *e, Job *job, const ImgObject *o)
 {
     GError *error = NULL;
     const uint64_t before = job_bytes(job);
@@ -335,7 +335,7 @@ static void note_prepared(Hoist *e, Job *job, const ImgOutcome *o)
     g_free(job->rec.note);
     job->rec.recipe = g_strdup(o->recipe);
     job->rec.note = g_strdup(o->note);
-    if (!o->as_is) {
+    if (o->staged != NULL) {
         job->rec.staged = g_strdup(o->staged);
         job->holds_staged = true;
         job->rec.staged_bytes = o->staged_bytes;
@@ -376,23 +376,23 @@ static void on_imaged(Hoist *e, ImgOutcome *o)
     Job *job = o->user;
     job->imaging = false;
     e->n_imaging--;
-    if (o->error != NULL && fault_code(o->error) != FAULT_IMAGE) {
+    if (o->error != NULL) {
         engine_fail(e, job, g_steal_pointer(&o->error));
         return;
     }
-    if (o->error != NULL) { /* the picture defeats the workers: it goes up as it is */
-        o->as_is = true;
-        g_free(o->note);
-        o->note = g_strdup_printf("sent as it is: %s", o->error->message);
+    ImgObject *object = &o->objects[0];
+    if (o->failed != NULL) { /* the picture defeats the workers: it goes up as it is */
+        o->n = 1;
+        object->note = g_strdup_printf("sent as it is: %s", o->failed);
     }
-    if (!o->as_is && !rename_key(e, job, o->extension)) {
-        imgpool_let_go(e->imgpool, o->staged);
+    if (object->staged != NULL && !rename_key(e, job, object->extension)) {
+        imgpool_let_go(e->imgpool, object->staged);
         engine_drop(e, job); /* found in the spool when it is taken again */
         return;
     }
-    note_prepared(e, job, o);
+    note_prepared(e, job, object);
     engine_tell_row(e, job, HOIST_ROW_PREPARED);
-    if (o->as_is) {
+    if (object->staged == NULL) {
         make_ready(e, job);
         return;
     }

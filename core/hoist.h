@@ -73,6 +73,16 @@ bool        hoist_state_by_name(const char *name, HoistState *state_out);
 typedef enum { HOIST_VERIFIED_NOT, HOIST_VERIFIED_SIZE, HOIST_VERIFIED_ETAG, HOIST_VERIFIED_CHECKSUM } HoistVerified;
 const char *hoist_verified_text(HoistVerified v);       /* "size only", "verified by ETag", ... */
 
+/* One of several objects of a file: a rendition, or the original beside them. */
+typedef struct {
+    char      *name;            /* "thumb", "original" */
+    char      *key, *url, *etag, *checksum, *version;   /* NULL where not known yet */
+    char      *recipe;          /* NULL = as it is */
+    uint64_t   bytes;
+    HoistVerified verified;
+    bool       done;
+} HoistObject;
+
 typedef struct {
     int64_t    id, batch, pos;
     HoistState state;
@@ -90,7 +100,11 @@ typedef struct {
     int64_t    retry_in_ms;     /* -1 = no retry pending */
     unsigned   parts_done, parts;   /* parts 0 = not multipart or not planned yet */
     char      *upload_id;       /* or NULL */
-    char      *recipe;          /* what the picture went through: "webp q80 1920x1280"; NULL = as it is */
+    char      *recipe;          /* what the picture went through: "jpeg 6000x4000 -> webp 1920x1280 q80, 1 encode"; NULL = as it is */
+    int        prepared_pct;    /* of a picture being prepared, when that takes long; -1 = nothing to tell */
+    HoistObject *objects;       /* what becomes of the file when that is more than one object, in their order; key, recipe, url ... of the
+                                   row are then those of the first, bytes are those of all. From hoist_view_row and with HOIST_ROW_DONE, _PREPARED */
+    unsigned   n_objects;       /* 0 = one object, told by the row alone */
     char      *note;            /* "sent as it is: not a readable picture", "resumed: 12 of 40 parts were there"; or NULL */
     char      *wait;            /* words for a standstill: "waiting for the server", "no answer for 12 s"; or NULL */
     char      *fault;           /* name of the fault ("clock-skew") when failed or retrying; else NULL */
@@ -146,6 +160,7 @@ typedef enum {
     HOIST_CMD_SLOTS,            /* number: files at once; 0 = auto */
     HOIST_CMD_LIMIT,            /* number: bytes a second; 0 = none */
     HOIST_CMD_ROWS,             /* ids: send a ROW event for each */
+    HOIST_CMD_PICTURE,          /* ids: of one row; number: longest edge in px -> HOIST_EVENT_PICTURE */
 } HoistCommandKind;
 
 typedef struct {
@@ -177,6 +192,7 @@ typedef enum {
     HOIST_EVENT_IDLE,           /* nothing is moving, scanning or due; sent once each time that becomes true. number: files that wait for a
                                    person (failed, paused) */
     HOIST_EVENT_FATAL,          /* text, fault: the engine stopped by itself; close it */
+    HOIST_EVENT_PICTURE,        /* number: id of the row; picture, or text: why there is none */
 } HoistEventKind;
 
 typedef enum {
@@ -195,12 +211,19 @@ typedef struct {
     bool      done;             /* false: still counting */
 } HoistPreview;
 
+/* A small picture: 8 bit RGB, width_px * height_px * 3 bytes, rows without padding. */
+typedef struct {
+    GBytes   *rgb;
+    unsigned  width_px, height_px;
+} HoistPicture;
+
 typedef struct {
     HoistEventKind kind;
     HoistRow      *row;
     HoistRowChange change;
     HoistTotals   *totals;
     HoistPreview  *preview;
+    HoistPicture  *picture;
     char          *path, *text, *fault;
     int64_t        number;
     unsigned       obeyed;      /* IDLE: for hoist_take, which passes over one that is older than a command sent since */
@@ -257,6 +280,37 @@ typedef struct {
 void       hoist_dest_free(HoistDest *dest);
 GPtrArray *hoist_dests(const HoistSettings *settings);  /* of HoistDest*, freed with it: the [dest NAME] groups by name. No network, no secrets */
 char      *hoist_dests_help(void);      /* the forms of "to": options, secrets; for --help; caller frees */
+
+/* ------------------------------------------------------------------ pictures without the queue (images.c), this machine (doctor.c) */
+
+/* One file of hoist_images. objects: one for each rendition; key is its path below out_dir (or what it would be), url NULL. */
+typedef struct {
+    char        *path, *name;   /* as in HoistRow */
+    uint64_t     bytes;         /* of the source */
+    char        *type;          /* "image/jpeg" */
+    HoistObject *objects;
+    unsigned     n_objects;
+    char        *note;          /* "already small enough", "not a kind of picture that is converted"; or NULL */
+    char        *failed;        /* the picture defeats the recipe: why; NULL */
+    double       seconds;       /* from hand-over to result */
+} HoistImage;
+
+/* What uploading would do to the pictures among paths (files and folders, filters as in settings): the same workers, recipes and names,
+ * without a queue, a destination or the network. out_dir NULL: nothing is written. Files that are there already are not overwritten: the name is
+ * numbered. Blocks; each is called as they come, in the caller's thread; false stops. FAULT_USAGE, FAULT_SPOOL_FULL; false then. */
+typedef bool (*HoistImageDone)(const HoistImage *image, void *ctx);
+bool hoist_images(const HoistSettings *settings, char *const *paths, const char *out_dir, HoistImageDone each, void *ctx, GError **error);
+
+typedef enum { HOIST_CHECK_OK, HOIST_CHECK_WARN, HOIST_CHECK_BAD } HoistCheckState;
+typedef struct {
+    const char     *name;       /* "landlock", for machines; "picture worker" ... */
+    HoistCheckState state;
+    char           *text;       /* what was found */
+    char           *remedy;     /* what to do; NULL when nothing */
+} HoistCheck;
+typedef void (*HoistChecked)(const HoistCheck *check, void *ctx);
+/* Looks at what hoist needs on this machine, check by check: files, picture workers and what binds them. No network. Blocks for a second at most. */
+void hoist_doctor(const HoistSettings *settings, HoistChecked each, void *ctx);
 
 /* ------------------------------------------------------------------ text */
 

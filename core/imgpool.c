@@ -111,16 +111,24 @@ static void order_free(gpointer data)
     g_free(o);
 }
 
-void imgpool_outcome_free(ImgOutcome *o)
+static void object_clear(ImgObject *o)
 {
-    if (o == NULL)
-        return;
-    g_clear_error(&o->error);
     g_free(o->staged);
     g_free(o->content_type);
     g_free(o->extension);
     g_free(o->recipe);
     g_free(o->note);
+}
+
+void imgpool_outcome_free(ImgOutcome *o)
+{
+    if (o == NULL)
+        return;
+    g_clear_error(&o->error);
+    g_free(o->failed);
+    for (unsigned i = 0; i < o->n; i++)
+        object_clear(&o->objects[i]);
+    g_clear_pointer(&o->rgb, g_bytes_unref);
     g_free(o);
 }
 
@@ -432,26 +440,27 @@ void imgpool_free(ImgPool *p)
     g_free(p);
 }
 
-bool imgpool_takes(const char *content_type)
+bool imgpool_takes(const char *content_type, bool vectors)
 {
     static const char *const types[] = { "image/jpeg", "image/png",  "image/gif",  "image/webp",
                                          "image/tiff", "image/heic", "image/heif", "image/avif" };
     for (gsize i = 0; content_type != NULL && i < G_N_ELEMENTS(types); i++)
         if (g_ascii_strcasecmp(content_type, types[i]) == 0)
             return true;
-    return false;
+    return vectors && (g_strcmp0(content_type, "image/svg+xml") == 0 || g_strcmp0(content_type, "application/pdf") == 0);
 }
 
 static ImgOutcome *outcome_of_file(SpoolFile *f, gpointer user)
 {
     ImgOutcome *o = g_new0(ImgOutcome, 1);
-    *o = (ImgOutcome){ .user = user,
-                       .staged = f->staged,
-                       .staged_bytes = f->bytes,
-                       .content_type = f->content_type,
-                       .extension = f->extension,
-                       .recipe = f->recipe,
-                       .note = f->note };
+    o->user = user;
+    o->n = 1;
+    o->objects[0] = (ImgObject){ .staged = f->staged,
+                                 .staged_bytes = f->bytes,
+                                 .content_type = f->content_type,
+                                 .extension = f->extension,
+                                 .recipe = f->recipe,
+                                 .note = f->note };
     return o;
 }
 
@@ -462,12 +471,14 @@ static void answer_at_once(ImgPool *p, ImgOutcome *o)
     p->wake(p->wake_ctx);
 }
 
-bool imgpool_submit(ImgPool *p, int fd, const SourceId *src, const char *preset, gpointer user)
+bool imgpool_submit(ImgPool *p, int fd, const SourceId *src, const char *const *recipes, unsigned n, gpointer user)
 {
+    g_assert(n == 1);
+    const char *preset = recipes[0];
     ImgRecipe recipe;
     char text[RECIPE_TEXT_MAX];
     SpoolFile f;
-    if (!recipe_parse(preset, &recipe)) {
+    if (!recipe_parse(preset, &recipe, NULL)) {
         ImgOutcome *o = g_new0(ImgOutcome, 1);
         o->user = user;
         fault_set(&o->error, FAULT_USAGE, "no such way to prepare pictures: %s", preset);
@@ -510,8 +521,9 @@ void imgpool_cancel(ImgPool *p, gpointer user)
         ImgOutcome *o = l->data;
         if (o->user != user)
             continue;
-        if (o->staged != NULL)
-            spool_release(p->spool, o->staged);
+        for (unsigned i = 0; i < o->n; i++)
+            if (o->objects[i].staged != NULL)
+                spool_release(p->spool, o->objects[i].staged);
         imgpool_outcome_free(o);
         g_queue_delete_link(&p->ready, l);
     }
@@ -538,9 +550,13 @@ static ImgOutcome *settle(ImgPool *p, Task *t, bool wanted, gpointer user)
 {
     ImgOutcome *o = g_new0(ImgOutcome, 1);
     o->user = user;
-    o->note = text_or_null(t->result.note);
-    o->error = g_steal_pointer(&t->error);
-    o->as_is = o->error == NULL && t->result.outcome == WIRE_AS_IS;
+    char *note = text_or_null(t->result.note);
+    if (fault_code(t->error) == FAULT_IMAGE)
+        o->failed = g_strdup(t->error->message);
+    else
+        o->error = g_steal_pointer(&t->error);
+    o->n = o->error == NULL && o->failed == NULL;
+    o->objects[0].note = note;
     if (t->temp == NULL)
         return o;
     if (!wanted) {
@@ -551,7 +567,7 @@ static ImgOutcome *settle(ImgPool *p, Task *t, bool wanted, gpointer user)
                     .content_type = g_strdup(formats[t->result.format].content_type),
                     .extension = g_strdup(formats[t->result.format].extension),
                     .recipe = g_strdup(t->result.done),
-                    .note = g_steal_pointer(&o->note) };
+                    .note = g_steal_pointer(&o->objects[0].note) };
     const bool committed = spool_commit(p->spool, t->key, t->temp, &f, &o->error);
     g_clear_pointer(&t->temp, g_free);
     if (!committed) {
@@ -582,6 +598,18 @@ ImgOutcome *imgpool_take(ImgPool *p)
 char *imgpool_staged_path(const ImgPool *p, const char *staged)
 {
     return spool_path(p->spool, staged);
+}
+
+bool imgpool_preview(ImgPool *p, int fd, unsigned edge_px, gpointer user)
+{
+    (void)p, (void)fd, (void)edge_px, (void)user;
+    return false;
+}
+
+int imgpool_percent(const ImgPool *p, gconstpointer user)
+{
+    (void)p, (void)user;
+    return -1;
 }
 
 bool imgpool_hold(ImgPool *p, const char *staged)

@@ -1,8 +1,8 @@
 /* imgpool.h - pictures are prepared by worker processes; this is their keeper, and the spool's.
  *
- * A worker (hoist-imgproc) gets a recipe and two descriptors over a socket pair (imgproc/wire.h) and answers with progress and a result.
+ * A worker (hoist-imgproc) gets recipes and open descriptors over a socket pair (imgproc/wire.h) and answers with progress and results.
  * One that dies, hangs past its deadline or talks nonsense is killed and replaced; its picture gets one more try by another worker, then
- * the job ends with FAULT_IMAGE and the caller sends the original.
+ * the job ends with `failed` and the caller's policy decides what happens to the file.
  * Spool: results are files in a directory bounded in bytes and count, named by source identity and recipe, so that a restart finds them.
  * A full bound is no error: imgpool_submit says false, try again after the next result or imgpool_release.
  * spool_dir must belong to one state directory: imgpool_sweep deletes what it does not know.
@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "imgproc/recipe.h"
 #include "source.h"
 
 typedef struct ImgPool ImgPool;
@@ -27,27 +28,38 @@ typedef struct {
     unsigned deadline_ms;  /* of one picture; 0 = 60000 */
 } ImgPoolConf;
 
+/* One rendition. staged NULL: the original is to be sent unchanged for it. */
+typedef struct {
+    char *staged; /* name in the spool, held */
+    uint64_t staged_bytes;
+    char *content_type; /* "image/webp"; NULL when as it is */
+    char *extension;    /* "webp"; NULL when as it is */
+    char *recipe;       /* what was done: "jpeg 6000x4000 -> webp 1920x1280 q80, 2 encodes"; NULL when as it is */
+    char *note;         /* or NULL: "already small enough" */
+} ImgObject;
+
 typedef struct {
     gpointer user;
-    GError *error; /* FAULT_IMAGE (send the original), FAULT_SPOOL_FULL (disk), or NULL */
-    bool as_is;    /* the original is to be sent unchanged: already small enough, animation, saving too little */
-    char *staged;  /* name in the spool; NULL when as_is */
-    uint64_t staged_bytes;
-    char *content_type; /* "image/webp" */
-    char *extension;    /* "webp" */
-    char *recipe;       /* what was done: "webp q80 1920x1280, 2 encodes" */
-    char *note;         /* or NULL: "sent as it is: animation" */
+    GError *error; /* FAULT_SPOOL_FULL (disk), FAULT_USAGE (a recipe that is none), or NULL */
+    char *failed;  /* the picture defeats the recipes: why, for people ("the picture is damaged (...)"); no objects then. Or NULL */
+    unsigned n;    /* objects, one for each recipe, in their order */
+    ImgObject objects[RECIPES_MAX];
+    GBytes *rgb;   /* of a preview: width_px * height_px * 3; NULL: failed says why */
+    unsigned width_px, height_px;
 } ImgOutcome;
 
 ImgPool *imgpool_new(const ImgPoolConf *conf, void (*wake)(void *ctx), void *ctx, GError **error); /* starts no process yet */
 void imgpool_free(ImgPool *p); /* kills and reaps workers; spool files stay */
-/* Is this content type one that the workers read? ("image/jpeg" yes, "image/svg+xml" no) */
-bool imgpool_takes(const char *content_type);
-/* Starts when a worker is free; fd is duplicated. False (nothing happened) when queue or spool are at their bound. A result already
- * in the spool answers at once (wake is called from inside). preset: "web", or the text of a recipe (imgproc/recipe.h); an unknown
- * one is answered with FAULT_USAGE. */
-bool imgpool_submit(ImgPool *p, int fd, const SourceId *src, const char *preset, gpointer user);
+/* Is this content type one that the workers read? ("image/jpeg" yes) vectors: SVG and PDF, too */
+bool imgpool_takes(const char *content_type, bool vectors);
+/* Starts when a worker is free; fd is duplicated. False (nothing happened) when queue or spool are at their bound. Results that are in the
+ * spool are not made again; when all are, the answer is there at once (wake is called from inside). recipes: n texts (imgproc/recipe.h). */
+bool imgpool_submit(ImgPool *p, int fd, const SourceId *src, const char *const *recipes, unsigned n, gpointer user);
+/* A small picture for a person who waits: goes before all others. fd is duplicated. False: one is under way already. */
+bool imgpool_preview(ImgPool *p, int fd, unsigned edge_px, gpointer user);
 void imgpool_cancel(ImgPool *p, gpointer user); /* stops a running encode; no outcome follows */
+/* How far a long one is: 0..100, -1 = it waits for a worker, or is quick. `wake` is called when it moved, at most four times a second. */
+int imgpool_percent(const ImgPool *p, gconstpointer user);
 ImgOutcome *imgpool_take(ImgPool *p);
 void imgpool_outcome_free(ImgOutcome *o);
 char *imgpool_staged_path(const ImgPool *p, const char *staged); /* caller frees */

@@ -1,6 +1,6 @@
 /* key.h - names of objects from names of files.
  *
- * A template is text with words in braces: {relpath} {dir} {name} {stem} {ext} {date} {time} {ts} {uuid} {rand} {batch}; "{{" is a brace.
+ * A template is text with words in braces: {relpath} {dir} {name} {stem} {ext} {date} {time} {ts} {uuid} {rand} {batch} {rendition}; "{{" is a brace.
  * A key is what the template gives, without the prefix of the destination. File names are bytes and stay bytes in keys: invalid UTF-8 and
  * control characters go through (the destination escapes them), only NUL cannot occur. Leading slashes, empty segments and the segments
  * "." and ".." are left out, since no store and no URL keeps them apart. Times are UTC. Units: bytes. Threads: any; pure but for
@@ -24,7 +24,15 @@ typedef struct {
 /* FAULT_USAGE names the word that is unknown, or the brace that is open, and what is allowed. */
 bool  key_template_check(const char *template, GError **error);
 
-/* Caller frees. The template must have passed the check. {ext} is without the dot and takes one before it away when there is none:
+/* {rendition} and {ext} are known only when a picture has been made: */
+
+/* Everything of the template but {rendition} and {ext} filled in, braces of names kept as "{{": a template for key_of_pattern. When the template
+ * has no {rendition}, "@{rendition}" comes before the extension: "a/photo@{rendition}.{ext}". Caller frees. */
+char *key_pattern(const char *template, const KeyFacts *facts);
+/* rendition "" leaves the word out, with one of "@-_." before it. Caller frees. */
+char *key_of_pattern(const char *pattern, const char *rendition, const char *ext);
+
+/* Caller frees. The template must have passed the check. {rendition} is "" here. {ext} is without the dot and takes one before it away when there is none:
  * "{uuid}.{ext}" of "README" is "{uuid}". May be "" when nothing is left. */
 char *key_expand(const char *template, const KeyFacts *facts);
 

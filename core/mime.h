@@ -6,9 +6,12 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define MIME_HEAD_BYTES 4096    /* as much of a file as is worth reading first */
 
+/* Is type among patterns (image/ANY written as "image" slash star, "video/mp4")? Without parameters, ASCII case folded. */
+bool mime_among(const char *type, const char *const *patterns);
 /* name may be a path or NULL, head may be NULL when head_bytes is 0. Never NULL; unknown is "application/octet-stream". Caller frees. */
 char *mime_of(const char *name, const void *head, size_t head_bytes);

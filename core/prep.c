@@ -69,7 +69,7 @@ static bool read_small(PrepTask *task, GError **error)
     task->content_type = mime_of(task->path, buffer, MIN(size, HEAD_BYTES));
     if (task->digests != 0)
         digest_of(task->digests, buffer, size, &task->set);
-    if (!imgpool_takes(task->content_type)) {
+    if (!imgpool_takes(task->content_type, true)) {
         close(task->fd);
         task->fd = -1;
     }

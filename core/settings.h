@@ -14,6 +14,7 @@
 
 #include "dest/dest.h"
 #include "hoist.h"
+#include "imgproc/recipe.h"
 
 #define SETTINGS_MAX_VALUES      1000           /* of one repeat option */
 #define SETTINGS_MAX_VALUE_BYTES 8192           /* of one value */
@@ -51,6 +52,26 @@ const char    *settings_explicit_origin(const HoistSettings *s, const char *name
 const char    *settings_dest_origin(const HoistSettings *s);            /* where the [dest NAME] of "to" begins; NULL; borrowed */
 /* The names of the [dest NAME] groups, sorted; borrowed keys, free the list. */
 GList         *settings_dest_names(const HoistSettings *s);
+
+/* ---- settings_images.c ---- */
+
+/* What is made of a picture: renditions by name ("web"; the only one of --images has the recipe's name), each with its recipe as the full text of
+ * imgproc/recipe.h. Resolved from "renditions" or "images", the [images NAME] groups and the options that change recipes; frozen into the JSON
+ * of a batch. n 0: pictures go as they are. */
+typedef struct {
+    char *name, *recipe;
+} Rendition;
+typedef struct {
+    Rendition list[RECIPES_MAX];
+    unsigned n;
+    bool keep_original;
+    bool vectors;               /* one of the recipes takes SVG and PDF */
+} Renditions;
+/* FAULT_USAGE or FAULT_CONFIG names the option or line that is wrong. renditions_clear *out. */
+bool           settings_renditions(const HoistSettings *s, Renditions *out, GError **error);
+void           renditions_clear(Renditions *r);
+/* group: words of a recipe, as in config.ini ("max-bytes" may be "400k"). Takes ownership of the table (char* -> char*). */
+void           settings_take_images(HoistSettings *s, GHashTable *groups /* char* -> GHashTable* of char* -> char* */);
 
 /* ---- settings_dest.c ---- */
 

@@ -1,20 +1,13 @@
-/* imgproc.h - the inner face of hoist's picture code: one file through one recipe.
+/* imgproc.h - the inner face of hoist's picture code: one file through one or more recipes, or as a small preview.
  *
- * img_render never fails with "unreadable": whatever cannot or need not be changed is IMG_AS_IS with a note, and the original is sent.
- *
- * What leaves as it is:
- *   - animations (GIF, WebP, APNG, AVIF and HEIF sequences), files with several pictures (TIFF, HEIF), kinds without a trusted loader
- *     (SVG, PDF, BMP, ICO, JPEG XL, JPEG 2000), pictures over the limits below, damaged ones;
- *   - a JPEG, PNG, WebP, GIF or AVIF that is upright, within edge and bytes, has no colour profile and nothing beside the picture in the
- *     file (EXIF, XMP, IPTC, comments, bytes after its end; extras.h), when a new file would not be at least 5 % smaller;
- *   - a picture without such extras for which no new file within quality 50 is smaller than the old one.
- * Everything else is encoded anew from its pixels: upright, sRGB, no metadata, at most as many bytes as the source. A picture with extras
- * is always encoded anew: its quality, then its edge give way until the new file is no larger. Only when even 320 px are larger than
- * the source (a few hundred bytes then) may it grow: privacy goes before size.
- *
- * WebP or JPEG: WebP quality q looks like JPEG q - 9 (SSIMULACRA2). At like quality JPEG wins only on very detailed pictures, so it is
- * tried only when WebP needed more than 1.5 bits a pixel and there is no alpha. Lossless WebP is tried for sources without loss
- * that have few colours, and kept up to 1.3 times the lossy size or below 0.5 bits a pixel.
+ * img_render decodes once, at the size of the largest rendition, keeps those pixels and makes every rendition from them (render.c). Animations
+ * go through anim.c. Each rendition ends in one of three ways:
+ *   IMG_MADE    `bytes` is to be sent. Either encoded anew - upright, within the limits, no larger than the source - or, with `cleaned`, the
+ *               source itself without what the recipe's `metadata` drops (metadata.h): nothing else of it was changed.
+ *   IMG_AS_IS   the source is to be sent unchanged, because that is right: it is small enough and holds nothing private; a new file would
+ *               save less than min_savings; it is no picture that is converted (SVG, PDF unless recipe.vectors, BMP, ICO, JPEG XL, JPEG 2000).
+ *   IMG_FAILED  it could not be done: damaged, over the limits below, out of time or memory. What happens to the file is the caller's policy.
+ * note says why, in one line. The caller decides nothing from the text.
  *
  * Threads: one picture at a time a process (libvips keeps its errors per process).
  */
@@ -27,24 +20,36 @@
 #include "recipe.h"
 
 enum {
-    IMG_MEGAPIXELS_MAX = 120, /* width x height of one picture, before it is decoded */
+    IMG_MEGAPIXELS_MAX = 120,       /* width x height of one picture, before it is decoded */
+    IMG_FRAMES_MEGAPIXELS_MAX = 200, /* of all frames of an animation */
+    IMG_CLEAN_BYTES_MAX = 256 << 20, /* larger files are not read whole to take their metadata out */
     IMG_NOTE_MAX = 200,
+    IMG_ENCODES_MAX = 8,            /* of one rendition, whatever its byte target */
 };
 
-typedef enum { IMG_AS_IS, IMG_MADE } ImgOutcomeKind;
-typedef enum { IMG_FORMAT_NONE, IMG_WEBP, IMG_JPEG } ImgFormat;
+typedef enum { IMG_AS_IS, IMG_MADE, IMG_FAILED } ImgOutcomeKind;
+/* Of a result. HEIC, TIFF: only cleaned sources. Append only: on the wire. */
+typedef enum { IMG_FORMAT_NONE, IMG_WEBP, IMG_JPEG, IMG_PNG, IMG_AVIF, IMG_GIF, IMG_HEIC, IMG_TIFF, N_IMG_FORMATS } ImgFormat;
+
+const char *img_format_name(ImgFormat f);       /* "webp" */
+const char *img_format_type(ImgFormat f);       /* "image/webp" */
+const char *img_format_extension(ImgFormat f);  /* "webp", "jpg" */
 
 typedef struct {
     ImgOutcomeKind kind;
     ImgFormat format;
-    GBytes *bytes; /* the new file; NULL when IMG_AS_IS */
+    GBytes *bytes; /* NULL unless IMG_MADE */
+    bool cleaned;  /* bytes are the source's own, less its metadata */
+    ImgFormat source_format; /* NONE when unknown */
+    unsigned source_width_px, source_height_px; /* upright; 0 = not known */
     unsigned width_px, height_px;
-    unsigned quality; /* of the encoder that was taken; 100 = lossless */
+    unsigned frames;  /* of the result; 1 = a still */
+    unsigned quality; /* on the recipe's scale; 100 = lossless */
     unsigned encodes;
-    char note[IMG_NOTE_MAX]; /* one line of UTF-8, "" = none: "sent as it is: animation" */
+    char note[IMG_NOTE_MAX]; /* one line of UTF-8, "" = none: "already small enough", "first of 3 pages" */
 } ImgResult;
 
-/* How long, and whom to tell. progress may be NULL; it is called at most 100 times a picture with a rising percent. */
+/* How long, and whom to tell. progress may be NULL; percent rises, over all renditions together. */
 typedef struct {
     int64_t deadline_us; /* g_get_monotonic_time; 0 = none */
     void (*progress)(void *ctx, unsigned percent);
@@ -53,8 +58,18 @@ typedef struct {
 
 /* Once a process, before threads start: libvips without untrusted loaders, one thread a picture, no cache, all modules loaded. */
 bool img_init(const char *argv0);
-/* fd: a regular file open for reading; its offset moves. *out is overwritten; img_result_clear it. */
-void img_render(int fd, const ImgRecipe *recipe, const ImgWatch *watch, ImgResult *out);
-/* "webp q80 1920x1280, 2 encodes"; caller frees. "" for IMG_AS_IS. */
+/* fd: a regular file open for reading; its offset moves. out[n] is overwritten; img_result_clear each. 1 <= n <= RECIPES_MAX. */
+void img_render(int fd, const ImgRecipe *recipes, unsigned n, const ImgWatch *watch, ImgResult *out);
+/* "jpeg 6000x4000 -> webp 1920x1280 q80, 2 encodes", "jpeg 800x600, metadata removed"; caller frees. "" for IMG_AS_IS and IMG_FAILED. */
 char *img_result_text(const ImgResult *r);
 void img_result_clear(ImgResult *r);
+
+/* A preview: upright, 8 bit RGB on `background` 0xRRGGBB, at most edge_px wide and high, first frame; never larger than the source. */
+typedef struct {
+    GBytes *rgb; /* width_px * height_px * 3, no padding; NULL: note says why */
+    unsigned width_px, height_px;
+    char note[IMG_NOTE_MAX];
+} ImgPreview;
+
+void img_preview(int fd, unsigned edge_px, uint32_t background, const ImgWatch *watch, ImgPreview *out);
+void img_preview_clear(ImgPreview *p);

@@ -163,9 +163,9 @@ static int jpeg_shrink(const ImgProbe *probe, unsigned edge_px)
 
 static bool decode(Render *r, int fd, VipsImage *opened)
 {
-    const int shrink = jpeg_shrink(&r->probe, r->recipe->edge_px);
+    const int shrink = jpeg_shrink(&r->probe, r->recipe->max_edge_px);
     r->pixels = shrink > 1 ? probe_open(fd, KIND_JPEG, shrink) : g_object_ref(opened);
-    return r->pixels != NULL && thumbnail(&r->pixels, r->recipe->edge_px) && settle(&r->pixels, r);
+    return r->pixels != NULL && thumbnail(&r->pixels, r->recipe->max_edge_px) && settle(&r->pixels, r);
 }
 
 static uint64_t size_of(const ImgResult *out)
@@ -321,7 +321,7 @@ static bool squeeze(Render *r)
 static bool may_stay(const Render *r)
 {
     const ImgProbe *p = &r->probe;
-    return probe_kind_is_web(p->kind) && p->file_bytes <= r->recipe->max_bytes && MAX(p->width_px, p->height_px) <= r->recipe->edge_px &&
+    return probe_kind_is_web(p->kind) && p->file_bytes <= r->recipe->max_bytes && MAX(p->width_px, p->height_px) <= r->recipe->max_edge_px &&
            !p->turned && !p->profile && !p->extras;
 }
 
@@ -340,7 +340,7 @@ static void make(Render *r, int fd, VipsImage *opened)
         as_is_after_failure(r);
 }
 
-void img_render(int fd, const ImgRecipe *recipe, const ImgWatch *watch, ImgResult *out)
+static void render_one(int fd, const ImgRecipe *recipe, const ImgWatch *watch, ImgResult *out)
 {
     Render r = { .recipe = recipe, .out = out, .progress = watch->progress, .progress_ctx = watch->ctx };
     r.watch = (ImgWatch){ .deadline_us = watch->deadline_us, .progress = tell, .ctx = &r };
@@ -356,4 +356,10 @@ void img_render(int fd, const ImgRecipe *recipe, const ImgWatch *watch, ImgResul
     g_clear_object(&r.pixels);
     g_clear_object(&opened);
     vips_error_clear();
+}
+
+void img_render(int fd, const ImgRecipe *recipes, unsigned n, const ImgWatch *watch, ImgResult *out)
+{
+    for (unsigned i = 0; i < n; i++)
+        render_one(fd, &recipes[i], watch, &out[i]);
 }

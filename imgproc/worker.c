@@ -65,7 +65,7 @@ static void fill_result(WireResult *wire, const ImgResult *r, int target_fd)
 static bool do_job(const WireJob *job, const int fds[2])
 {
     ImgRecipe recipe;
-    if (!recipe_parse(job->recipe, &recipe))
+    if (!recipe_parse(job->recipe, &recipe, NULL))
         return false;
     Teller teller = { .job = job->head.job };
     const ImgWatch watch = { .deadline_us = g_get_monotonic_time() + (int64_t)job->deadline_ms * 1000, .progress = tell, .ctx = &teller };
@@ -73,7 +73,7 @@ static bool do_job(const WireJob *job, const int fds[2])
     ImgResult result;
 
     sandbox_allow_cpu(job->deadline_ms / 1000 + 1);
-    img_render(fds[0], &recipe, &watch, &result);
+    img_render(fds[0], &recipe, 1, &watch, &result);
     fill_result(&wire, &result, fds[1]);
     img_result_clear(&result);
     return wire_send_result(SOCKET_FD, &wire);
