@@ -46,8 +46,8 @@ class World:
         lib.write(f"{self.src}/small.txt", b"a few bytes\n")
         lib.write(f"{self.src}/sub/middle.bin", lib.data(300000))
         lib.write(f"{self.src}/large.bin", lib.data(17 * 1024 * 1024 + 123, seed=2))
-        for name in ("plain.jpg", "alpha.png"):
-            shutil.copy(f"{IMAGES}/{name}", f"{self.src}/{name}")
+        for name in ("jpeg/base-800.jpg", "png/gray-alpha.png"):
+            shutil.copy(f"{IMAGES}/{name}", self.src)
 
     def args(self, case):
         return ["--to", f"s3://{case.bucket}/{case.prefix}", "--part-size", "5MiB", "--images", "web", self.src]

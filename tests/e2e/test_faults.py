@@ -632,7 +632,7 @@ def test_file_never_rests(t):
 def test_more_pictures_than_the_spool_holds(t):
     rig = Rig(t)
     for i in range(70):
-        shutil.copy(f"{IMAGES}/alpha.png", f"{rig.src}/{i:02}.png")
+        shutil.copy(f"{IMAGES}/png/gray-alpha.png", f"{rig.src}/{i:02}.png")
     rig.up("--images", "web", timeout=240)
     assert sorted(rig.server.keys("bucket")) == [f"p/src/{i:02}.png.webp" for i in range(70)]
     assert not [n for _, _, names in os.walk(f"{rig.hoist.folder}/cache") for n in names if n.endswith((".webp", ".tmp"))]
@@ -751,8 +751,8 @@ def test_second_hoist_hands_its_paths_over(t):
 
 def test_disk_of_the_spool_full(t):
     rig = Rig(t, small=b"x")
-    for n in ("photo.jpg", "plain.jpg"):
-        shutil.copy(f"{IMAGES}/{n}", f"{rig.src}/{n}")
+    for n in ("photo/ladybird.jpg", "jpeg/base-800.jpg"):
+        shutil.copy(f"{IMAGES}/{n}", rig.src)
     fill(small_disk(t, f"{rig.hoist.folder}/cache", "1M"), 8192)
     rig.up("--images", "web", status=1)
     rig.failed("spool-full", files=2)

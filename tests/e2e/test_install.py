@@ -39,7 +39,7 @@ def test_the_installed_program_finds_its_worker(t):
     dest, found = installed(t)
     server = t.server(lib.Rclone)
     hoist = t.hoist(server, binary=os.path.join(dest, one(found, "hoist")))
-    photo = shutil.copy(f"{IMAGES}/photo.jpg", t.path("photo.jpg"))
+    photo = shutil.copy(f"{IMAGES}/photo/ladybird.jpg", t.path("photo.jpg"))
     status, events, err = hoist.up("--to", "s3://bucket", photo)
     assert status == 0, (events, err)
     prepared = lib.of_kind(events, "prepared")

@@ -150,7 +150,7 @@ def case_content_type_and_metadata(t, s):
     w.write("page.html", b"<!doctype html><title>x</title>")
     w.write("notes.txt", b"hello\n")
     w.write("data.json", b"{}")
-    shutil.copy(f"{IMAGES}/small.webp", f"{w.src}/really-webp.jpg")
+    shutil.copy(f"{IMAGES}/webp/small.webp", f"{w.src}/really-webp.jpg")
     w.write("unknown.zzz", lib.data(100))
     w.sent("--images", "none", "--meta", "owner=Zoë", "--header", "Cache-Control: max-age=60", w.src)
     types = {k: w.head(f"src/{k}")["ContentType"] for k in ("page.html", "notes.txt", "data.json", "really-webp.jpg", "unknown.zzz")}
