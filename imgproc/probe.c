@@ -19,19 +19,20 @@ typedef struct {
     bool web;
     bool lossless;
     bool (*extras)(const uint8_t *data, size_t size); /* NULL: by the fields libvips found */
+    ImgFormat format;
     const char *name;
     const char *pages; /* what several pictures in such a file are */
 } KindInfo;
 
 static const KindInfo kinds[N_KINDS] = {
     [KIND_OTHER] = { .name = "other" },
-    [KIND_JPEG] = { "jpegload_source", true, false, extras_in_jpeg, "JPEG", "several pictures" },
-    [KIND_PNG] = { "pngload_source", true, true, extras_in_png, "PNG", "animation" },
-    [KIND_GIF] = { "gifload_source", true, true, extras_in_gif, "GIF", "animation" },
-    [KIND_WEBP] = { "webpload_source", true, false, extras_in_webp, "WebP", "animation" },
-    [KIND_TIFF] = { "tiffload_source", false, true, NULL, "TIFF", "TIFF of several pages" },
-    [KIND_AVIF] = { "heifload_source", true, false, NULL, "AVIF", "several pictures in one file" },
-    [KIND_HEIC] = { "heifload_source", false, false, NULL, "HEIC", "several pictures in one file" },
+    [KIND_JPEG] = { "jpegload_source", true, false, extras_in_jpeg, IMG_JPEG, "JPEG", "several pictures" },
+    [KIND_PNG] = { "pngload_source", true, true, extras_in_png, IMG_PNG, "PNG", "animation" },
+    [KIND_GIF] = { "gifload_source", true, true, extras_in_gif, IMG_GIF, "GIF", "animation" },
+    [KIND_WEBP] = { "webpload_source", true, false, extras_in_webp, IMG_WEBP, "WebP", "animation" },
+    [KIND_TIFF] = { "tiffload_source", false, true, NULL, IMG_TIFF, "TIFF", "TIFF of several pages" },
+    [KIND_AVIF] = { "heifload_source", true, false, NULL, IMG_AVIF, "AVIF", "several pictures in one file" },
+    [KIND_HEIC] = { "heifload_source", false, false, NULL, IMG_HEIC, "HEIC", "several pictures in one file" },
 };
 
 static bool brand_in(const uint8_t *brand, const char *list)
@@ -76,6 +77,11 @@ ImgKind probe_kind(const uint8_t *head, size_t size, bool *animated_out)
     if (memcmp(head + 4, "ftyp", 4) == 0)
         return kind_of_brands(head, size, animated_out);
     return KIND_OTHER;
+}
+
+ImgFormat probe_format(ImgKind kind)
+{
+    return kinds[kind].format;
 }
 
 bool probe_kind_is_web(ImgKind kind)
@@ -155,14 +161,16 @@ static VipsImage *damaged(char **why_out)
 }
 
 /* What the header promises, held against the limits; NULL = fine. */
-static char *refuse_by_header(const ImgProbe *probe, VipsImage *image)
+static char *refuse_by_header(const ImgProbe *probe, VipsImage *image, ImgOutcomeKind *refusal_out)
 {
     int pages = 1;
     if (vips_image_get_typeof(image, VIPS_META_N_PAGES) != 0 && vips_image_get_int(image, VIPS_META_N_PAGES, &pages) != 0)
         vips_error_clear();
     const double pixels = (double)probe->width_px * probe->height_px;
+    *refusal_out = IMG_FAILED;
     if (pixels > (double)IMG_MEGAPIXELS_MAX * MEGA)
         return g_strdup_printf("%.0f megapixels, more than %d", pixels / MEGA, IMG_MEGAPIXELS_MAX);
+    *refusal_out = IMG_AS_IS;
     return pages > 1 ? g_strdup(kinds[probe->kind].pages) : NULL;
 }
 
@@ -177,32 +185,36 @@ static void read_header(int fd, VipsImage *image, ImgProbe *out)
     out->extras = has_extras(fd, out, image);
 }
 
-VipsImage *probe_file(int fd, ImgProbe *out, char **why_out)
+static VipsImage *refuse(ImgOutcomeKind kind, char *why, ImgOutcomeKind *refusal_out, char **why_out)
+{
+    *refusal_out = kind;
+    *why_out = why;
+    return NULL;
+}
+
+VipsImage *probe_file(int fd, ImgProbe *out, ImgOutcomeKind *refusal_out, char **why_out)
 {
     uint8_t head[HEAD_BYTES];
     bool animated;
     struct stat st;
     const ssize_t n = pread(fd, head, sizeof head, 0);
     *out = (ImgProbe){ .kind = probe_kind(head, n > 0 ? (size_t)n : 0, &animated) };
-    if (n < 0 || fstat(fd, &st) != 0 || out->kind == KIND_OTHER) {
-        *why_out = g_strdup("not a kind of picture that is converted");
-        return NULL;
-    }
+    if (n < 0 || fstat(fd, &st) != 0 || out->kind == KIND_OTHER)
+        return refuse(IMG_AS_IS, g_strdup("not a kind of picture that is converted"), refusal_out, why_out);
     out->file_bytes = (uint64_t)st.st_size;
-    if (animated || (out->kind == KIND_PNG && is_apng(fd))) {
-        *why_out = g_strdup("animation");
-        return NULL;
-    }
-    if (vips_type_find("VipsOperation", kinds[out->kind].loader) == 0) {
-        *why_out = g_strdup_printf("libvips has no support for %s here", kinds[out->kind].name);
-        return NULL;
-    }
+    if (animated || (out->kind == KIND_PNG && is_apng(fd)))
+        return refuse(IMG_AS_IS, g_strdup("animation"), refusal_out, why_out);
+    if (vips_type_find("VipsOperation", kinds[out->kind].loader) == 0)
+        return refuse(IMG_AS_IS, g_strdup_printf("libvips has no support for %s here", kinds[out->kind].name), refusal_out, why_out);
     VipsImage *image = probe_open(fd, out->kind, 1);
-    if (image == NULL)
+    if (image == NULL) {
+        *refusal_out = IMG_FAILED;
         return damaged(why_out);
+    }
     read_header(fd, image, out);
-    *why_out = refuse_by_header(out, image);
-    if (*why_out != NULL)
-        g_clear_object(&image);
-    return image;
+    char *why = refuse_by_header(out, image, refusal_out);
+    if (why == NULL)
+        return image;
+    g_object_unref(image);
+    return refuse(*refusal_out, why, refusal_out, why_out);
 }

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <vips/vips.h>
 
+#include "imgproc.h"
+
 typedef enum { KIND_OTHER, KIND_JPEG, KIND_PNG, KIND_GIF, KIND_WEBP, KIND_TIFF, KIND_AVIF, KIND_HEIC, N_KINDS } ImgKind;
 
 typedef struct {
@@ -29,8 +31,9 @@ bool probe_kind_is_web(ImgKind kind);
 /* Opens with the loader of the kind, sequentially and strictly (a cut file is an error, which comes with the pixels). shrink: 1, or
  * for JPEG 2, 4 or 8. NULL: see vips_error_buffer. Caller unrefs. */
 VipsImage *probe_open(int fd, ImgKind kind, int shrink);
-/* Looks at everything but pixels. NULL: *why_out (caller frees) is the end of "sent as it is: ...". Else the opened picture; caller unrefs.
- */
-VipsImage *probe_file(int fd, ImgProbe *out, char **why_out);
+ImgFormat probe_format(ImgKind kind);
+/* Looks at everything but pixels. NULL: *refusal_out is IMG_AS_IS or IMG_FAILED, *why_out (caller frees) the reason. Else the opened picture;
+ * caller unrefs. */
+VipsImage *probe_file(int fd, ImgProbe *out, ImgOutcomeKind *refusal_out, char **why_out);
 /* libvips's error as a reason, in one line; empties its buffer; caller frees. */
 char *probe_take_error(void);

@@ -11,7 +11,6 @@ enum {
     QUALITY_RESTART = 75, /* after the edge was cut */
     EDGE_FLOOR_PX = 320,
     EDGE_CUTS_MAX = 8,
-    SAVING_PERCENT = 5, /* less is not worth another file */
     SAMPLE_EDGE = 64,
     SAMPLE_COLOURS_FEW = 2048,
 };
@@ -39,29 +38,12 @@ bool img_init(const char *argv0)
     return true;
 }
 
-void img_result_clear(ImgResult *r)
+static void give_up(Render *r, ImgOutcomeKind kind, const char *why)
 {
-    if (r == NULL)
-        return;
-    g_clear_pointer(&r->bytes, g_bytes_unref);
-    *r = (ImgResult){ 0 };
-}
-
-char *img_result_text(const ImgResult *r)
-{
-    if (r->kind == IMG_AS_IS)
-        return g_strdup("");
-    g_autofree char *how = r->quality == ENCODE_LOSSLESS ? g_strdup("lossless") : g_strdup_printf("q%u", r->quality);
-    return g_strdup_printf("%s %s %ux%u, %u encode%s", r->format == IMG_WEBP ? "webp" : "jpeg", how, r->width_px, r->height_px, r->encodes,
-                           r->encodes == 1 ? "" : "s");
-}
-
-static void as_is(Render *r, const char *why)
-{
-    const unsigned encodes = r->out->encodes;
-    img_result_clear(r->out);
-    r->out->encodes = encodes;
-    g_snprintf(r->out->note, sizeof r->out->note, "sent as it is: %s", why);
+    g_clear_pointer(&r->out->bytes, g_bytes_unref);
+    r->out->kind = kind;
+    r->out->format = IMG_FORMAT_NONE;
+    g_strlcpy(r->out->note, why, sizeof r->out->note);
 }
 
 static bool too_late(const Render *r)
@@ -70,11 +52,11 @@ static bool too_late(const Render *r)
 }
 
 /* The pixels or the encoder gave up. */
-static void as_is_after_failure(Render *r)
+static void fail(Render *r)
 {
     g_autofree char *error = probe_take_error();
     g_autofree char *why = g_strdup_printf("the picture is damaged (%s)", error);
-    as_is(r, too_late(r) ? "preparing it took too long" : why);
+    give_up(r, IMG_FAILED, too_late(r) ? "preparing it took too long" : why);
 }
 
 static void tell(void *ctx, unsigned percent)
@@ -163,9 +145,10 @@ static int jpeg_shrink(const ImgProbe *probe, unsigned edge_px)
 
 static bool decode(Render *r, int fd, VipsImage *opened)
 {
-    const int shrink = jpeg_shrink(&r->probe, r->recipe->max_edge_px);
+    const unsigned edge_px = r->recipe->max_edge_px != 0 ? r->recipe->max_edge_px : RECIPE_EDGE_MAX;
+    const int shrink = jpeg_shrink(&r->probe, edge_px);
     r->pixels = shrink > 1 ? probe_open(fd, KIND_JPEG, shrink) : g_object_ref(opened);
-    return r->pixels != NULL && thumbnail(&r->pixels, r->recipe->max_edge_px) && settle(&r->pixels, r);
+    return r->pixels != NULL && thumbnail(&r->pixels, edge_px) && settle(&r->pixels, r);
 }
 
 static uint64_t size_of(const ImgResult *out)
@@ -179,6 +162,7 @@ static void keep(Render *r, GBytes *bytes, ImgFormat format, unsigned quality)
     g_clear_pointer(&out->bytes, g_bytes_unref);
     out->bytes = bytes;
     out->kind = IMG_MADE;
+    out->frames = 1;
     out->format = format;
     out->quality = quality;
     out->width_px = (unsigned)vips_image_get_width(r->pixels);
@@ -187,7 +171,7 @@ static void keep(Render *r, GBytes *bytes, ImgFormat format, unsigned quality)
 
 static uint64_t limit_of(const Render *r)
 {
-    return MIN(r->recipe->max_bytes, r->probe.file_bytes);
+    return r->recipe->max_bytes != 0 ? MIN(r->recipe->max_bytes, r->probe.file_bytes) : r->probe.file_bytes;
 }
 
 static double bits_a_pixel(const Render *r, uint64_t bytes)
@@ -308,12 +292,12 @@ static bool squeeze(Render *r)
         return false;
     const bool source_is_limit = limit_of(r) == r->probe.file_bytes;
     if (!fits && source_is_limit && !r->probe.extras) {
-        as_is(r, "a new file would not be smaller");
+        give_up(r, IMG_AS_IS, "a new file would not be smaller");
         return true;
     }
     if (!fits && !fewer_pixels(r, &fits))
         return false;
-    if (size_of(r->out) > r->recipe->max_bytes)
+    if (r->recipe->max_bytes != 0 && size_of(r->out) > r->recipe->max_bytes)
         g_snprintf(r->out->note, sizeof r->out->note, "still larger than asked at %u px", longest_edge(r->pixels));
     return true;
 }
@@ -321,23 +305,24 @@ static bool squeeze(Render *r)
 static bool may_stay(const Render *r)
 {
     const ImgProbe *p = &r->probe;
-    return probe_kind_is_web(p->kind) && p->file_bytes <= r->recipe->max_bytes && MAX(p->width_px, p->height_px) <= r->recipe->max_edge_px &&
-           !p->turned && !p->profile && !p->extras;
+    return probe_kind_is_web(p->kind) && (r->recipe->max_bytes == 0 || p->file_bytes <= r->recipe->max_bytes) &&
+           (r->recipe->max_edge_px == 0 || MAX(p->width_px, p->height_px) <= r->recipe->max_edge_px) && !p->turned && !p->profile &&
+           !p->extras;
 }
 
 static void make(Render *r, int fd, VipsImage *opened)
 {
     if (!decode(r, fd, opened) || !encode_first(r)) {
-        as_is_after_failure(r);
+        fail(r);
         return;
     }
     const uint64_t made = size_of(r->out);
-    if (may_stay(r) && made * 100 > r->probe.file_bytes * (100 - SAVING_PERCENT)) {
-        as_is(r, "already small enough");
+    if (may_stay(r) && made * 100 > r->probe.file_bytes * (100 - r->recipe->min_savings)) {
+        give_up(r, IMG_AS_IS, "already small enough");
         return;
     }
     if (made > limit_of(r) && !squeeze(r))
-        as_is_after_failure(r);
+        fail(r);
 }
 
 static void render_one(int fd, const ImgRecipe *recipe, const ImgWatch *watch, ImgResult *out)
@@ -348,9 +333,13 @@ static void render_one(int fd, const ImgRecipe *recipe, const ImgWatch *watch, I
     vips_error_clear();
 
     g_autofree char *why = NULL;
-    VipsImage *opened = probe_file(fd, &r.probe, &why);
+    ImgOutcomeKind refusal = IMG_FAILED;
+    VipsImage *opened = probe_file(fd, &r.probe, &refusal, &why);
+    out->source_format = probe_format(r.probe.kind);
+    out->source_width_px = r.probe.turned ? r.probe.height_px : r.probe.width_px;
+    out->source_height_px = r.probe.turned ? r.probe.width_px : r.probe.height_px;
     if (opened == NULL)
-        as_is(&r, why);
+        give_up(&r, refusal, why);
     else
         make(&r, fd, opened);
     g_clear_object(&r.pixels);

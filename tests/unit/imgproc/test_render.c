@@ -298,7 +298,7 @@ int main(int argc, char **argv)
     g_log_set_always_fatal(G_LOG_FATAL_MASK); /* libvips warns about damaged pictures */
     g_log_set_handler("VIPS", G_LOG_LEVEL_INFO | G_LOG_LEVEL_DEBUG | G_LOG_LEVEL_WARNING, drop_log, NULL);
     g_assert_true(img_init(argv[0]));
-    g_assert_true(recipe_parse("web", &web));
+    g_assert_true(recipe_parse("web", &web, NULL));
     g_autofree char *images = g_build_filename(g_getenv("HOIST_TEST_DATA"), "images", NULL);
     g_autofree char *photo = g_build_filename(images, "photo.jpg", NULL);
     g_test_add_data_func("/render/budget-is-met", photo, test_budget_is_met);
