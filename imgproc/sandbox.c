@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/landlock.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -43,21 +44,25 @@ void sandbox_begin(int keep)
     syscall(SYS_close_range, keep + 1, ~0U, 0);
 }
 
-/* Rights by ABI version; the header of the build machine may know fewer than the kernel. */
-static void landlock_nothing(void)
+/* Rights by ABI version; the header of the build machine may know fewer than the kernel. Nobody is given any, so whatever a ruleset handles
+ * is refused. */
+static void landlock_nothing(SandboxFacts *facts)
 {
     const long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (abi < 1)
         return;
+    facts->landlock_abi = (uint16_t)abi;
     const unsigned fs_rights = abi >= 5 ? 16 : abi >= 3 ? 15 : abi == 2 ? 14 : 13;
     const struct {
-        uint64_t fs, net;
-    } attr = { .fs = (1ULL << fs_rights) - 1, .net = 3 };
-    const size_t size = abi >= 4 ? sizeof attr : sizeof attr.fs;
+        uint64_t fs, net, scoped;
+    } attr = { .fs = (1ULL << fs_rights) - 1, .net = 3, .scoped = 3 };
+    const size_t size = (abi >= 6 ? 3 : abi >= 4 ? 2 : 1) * sizeof(uint64_t);
     const int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
     if (ruleset < 0)
         return;
-    syscall(SYS_landlock_restrict_self, ruleset, 0);
+    facts->landlock_files = syscall(SYS_landlock_restrict_self, ruleset, 0) == 0;
+    facts->landlock_net = facts->landlock_files && abi >= 4;
+    facts->landlock_scoped = facts->landlock_files && abi >= 6;
     close(ruleset);
 }
 
@@ -95,7 +100,6 @@ static const int allowed[] = {
     SCMP_SYS(getpid),
     SCMP_SYS(set_tid_address),
     SCMP_SYS(membarrier),
-    SCMP_SYS(prctl),
     SCMP_SYS(sched_setscheduler),
     SCMP_SYS(sched_getscheduler),
     SCMP_SYS(sched_getparam),
@@ -149,6 +153,9 @@ static const int deadly[] = {
     SCMP_SYS(rename),
 };
 
+/* Names of threads and of memory, and the questions of ask_kernel. */
+static const int allowed_prctl[] = { PR_SET_NAME, PR_GET_NAME, PR_SET_VMA, PR_GET_SECCOMP, PR_GET_NO_NEW_PRIVS };
+
 static bool add_rules(scmp_filter_ctx filter)
 {
     for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++)
@@ -156,6 +163,9 @@ static bool add_rules(scmp_filter_ctx filter)
             return false;
     for (size_t i = 0; i < sizeof deadly / sizeof deadly[0]; i++)
         if (seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, deadly[i], 0) != 0)
+            return false;
+    for (size_t i = 0; i < sizeof allowed_prctl / sizeof allowed_prctl[0]; i++)
+        if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)allowed_prctl[i], 0)) != 0)
             return false;
     /* clone3 hides its flags behind a pointer: without it glibc falls back to clone, which may only make threads */
     return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0 &&
@@ -178,14 +188,37 @@ static bool filter_calls(void)
     return ok;
 }
 
-bool sandbox_enter(void)
+static uint64_t limit_in_force(int resource)
 {
+    struct rlimit now;
+    const bool bound = getrlimit((__rlimit_resource_t)resource, &now) == 0 && now.rlim_cur != RLIM_INFINITY;
+    return bound ? now.rlim_cur : 0;
+}
+
+static void ask_kernel(SandboxFacts *facts)
+{
+    struct rlimit core;
+    facts->memory_bytes = limit_in_force(RLIMIT_AS);
+    facts->output_bytes = limit_in_force(RLIMIT_FSIZE);
+    facts->files = (uint32_t)limit_in_force(RLIMIT_NOFILE);
+    facts->cpu_s = (uint32_t)limit_in_force(RLIMIT_CPU);
+    facts->no_core = getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_max == 0;
+    facts->no_new_privileges = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1;
+    facts->seccomp = prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == SECCOMP_MODE_FILTER;
+}
+
+bool sandbox_enter(SandboxFacts *facts_out)
+{
+    *facts_out = (SandboxFacts){ 0 };
     if (!SANITIZED)
         limit(RLIMIT_AS, (rlim_t)SANDBOX_MEMORY_MIB_MAX << 20);
     limit(RLIMIT_FSIZE, SANDBOX_OUTPUT_BYTES_MAX);
-    landlock_nothing();
+    sandbox_allow_cpu(SANDBOX_IDLE_CPU_S);
+    landlock_nothing(facts_out);
     limit(RLIMIT_NOFILE, SANDBOX_FILES_MAX);
-    return filter_calls();
+    const bool filtered = filter_calls();
+    ask_kernel(facts_out);
+    return filtered;
 }
 
 void sandbox_allow_cpu(unsigned seconds)

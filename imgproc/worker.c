@@ -102,7 +102,8 @@ int main(int argc, char **argv)
         return start_by_hand();
     sandbox_begin(SOCKET_FD);
     mallopt(M_ARENA_MAX, 1);
-    if (!img_init(argv[0]) || !sandbox_enter())
+    SandboxFacts facts;
+    if (!img_init(argv[0]) || !sandbox_enter(&facts))
         return EXIT_FAILURE;
 
     for (;;) {

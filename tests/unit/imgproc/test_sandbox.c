@@ -19,7 +19,8 @@ static int status_of(int (*deed)(void))
     g_assert_cmpint(pid, >=, 0);
     if (pid == 0) {
         sandbox_begin(STDERR_FILENO);
-        _exit(sandbox_enter() ? deed() : NO_SANDBOX);
+        SandboxFacts facts;
+        _exit(sandbox_enter(&facts) ? deed() : NO_SANDBOX);
     }
     int status;
     g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
