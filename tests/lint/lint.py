@@ -28,6 +28,8 @@ CORNERS = {
     "curses|ncurses|ncursesw|term|panel": r"tui/term\.c",
     "vips": r"imgproc/\w+\.[ch]",
     "webp": r"imgproc/\w+\.[ch]",
+    "libexif": r"imgproc/exif\.c",
+    "zlib": r"imgproc/container_png\.c",
     "seccomp|linux/landlock": r"imgproc/sandbox\.c",
 }
 # Without libvips in them: these are linked into hoist itself.
