@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# tests/run.sh [SUITE...]: builds hoist with sanitizers and runs its tests. Suites: lint unit vectors screen servers roads crash faults; none = all of these.
+# tests/run.sh [SUITE...]: builds hoist with sanitizers and runs its tests. Suites: lint unit vectors screen images servers roads crash faults; none = all of these.
 # More, because heavy: next tus-more azurite.
 # The last line is 'N passed, N failed[, N skipped]'; the exit status is 0 when nothing failed. Everything it writes lies in build/.
 #
@@ -7,7 +7,7 @@
 # HOIST_IMAGES=DIR    further pictures for the picture tests          HOIST_SERVERS=DIR   servers that install.sh put there earlier
 set -euo pipefail
 
-all='lint unit vectors screen servers roads crash faults'
+all='lint unit vectors screen images servers roads crash faults'
 more='next tus-more azurite'
 usage() { sed -n '2,7s/^# \{0,1\}//p' "$0"; }
 for suite in "$@"; do
@@ -46,7 +46,7 @@ for suite in $more; do
     ! wants "$suite" || heavy+=("$suite")
 done
 installing=
-if wants servers || wants roads || wants crash || wants faults || wants screen || [ ${#heavy[@]} -gt 0 ]; then
+if wants servers || wants roads || wants crash || wants faults || wants screen || wants images || [ ${#heavy[@]} -gt 0 ]; then
     say "servers in ${HOIST_SERVERS#"$root"/}, meanwhile"
     tests/e2e/install.sh "$HOIST_SERVERS" "${heavy[@]}" &
     installing=$!

