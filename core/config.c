@@ -259,30 +259,101 @@ static bool read_dest(const Config *config, const char *group, GHashTable *dests
     return true;
 }
 
-static bool read_config(const Config *config, SettingsLayer **layer_out, GHashTable **dests_out, GError **error)
+/* ---- [images NAME] ---- */
+
+static bool image_key_known(const char *origin, const char *key, GError **error)
 {
-    g_autoptr(SettingsLayer) layer = settings_layer_new();
-    g_autoptr(GHashTable) dests = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)settings_layer_free);
-    g_auto(GStrv) groups = g_key_file_get_groups(config->file, NULL);
-    for (char **group = groups; *group != NULL; group++) {
-        if (g_str_equal(*group, "hoist")) {
-            const Group row = { *group, false, NULL };
-            settings_layer_free(layer);
-            layer = read_group(config, &row, error);
-            if (layer == NULL)
-                return false;
-        } else if (g_str_has_prefix(*group, "dest ")) {
-            if (!read_dest(config, *group, dests, error))
-                return false;
-        } else {
-            g_autofree char *origin = origin_of(config, *group, NULL);
-            g_autofree char *shown = hoist_text(*group);
-            fault_set(error, FAULT_CONFIG, "%s: unknown group [%s]; allowed: [hoist], [dest NAME]", origin, shown);
-            return false;
-        }
+    if (g_str_equal(key, "like") || recipe_word(key) != NULL)
+        return true;
+    g_autofree char *shown = hoist_text(key);
+    g_autoptr(GString) list = g_string_new("like");
+    for (const RecipeWord *word = recipe_words(); word->name != NULL; word++)
+        g_string_append_printf(list, ", %s", word->name);
+    fault_set(error, FAULT_CONFIG, "%s: unknown key \"%s\"; allowed: %s", origin, shown, list->str);
+    return false;
+}
+
+/* The lines of a group as "KEY=VALUE"; NULL and error when one is no such line. */
+static char **image_words(const Config *config, const char *group, char *const *keys, GError **error)
+{
+    g_autoptr(GStrvBuilder) words = g_strv_builder_new();
+    for (; *keys != NULL; keys++) {
+        g_autofree char *origin = origin_of(config, group, *keys), *value = g_key_file_get_string(config->file, group, *keys, NULL);
+        if (!image_key_known(origin, *keys, error))
+            return NULL;
+        g_autofree char *word = g_strdup_printf("%s=%s", *keys, value == NULL ? "" : g_strstrip(value));
+        g_strv_builder_add(words, word);
     }
-    *layer_out = g_steal_pointer(&layer);
-    *dests_out = g_steal_pointer(&dests);
+    return g_strv_builder_end(words);
+}
+
+static bool read_images(const Config *config, const char *group, GHashTable *images, GError **error)
+{
+    g_autofree char *origin = origin_of(config, group, NULL), *why = NULL;
+    g_autofree char *name = g_strstrip(g_strdup(group + strlen("images ")));
+    if (!settings_recipe_name_fits(name) || g_hash_table_contains(images, name)) {
+        fault_set(error, FAULT_CONFIG,
+                  "%s: [images NAME] needs a name of its own: at most %d letters, digits, - and _; not that of a preset, none or original",
+                  origin, SETTINGS_MAX_RECIPE_NAME);
+        return false;
+    }
+    g_auto(GStrv) keys = g_key_file_get_keys(config->file, group, NULL, NULL);
+    g_auto(GStrv) words = image_words(config, group, keys, error);
+    if (words == NULL)
+        return false;
+    unsigned which;
+    char *recipe = settings_recipe_of_group(words, &which, &why);
+    if (recipe == NULL) {
+        g_autofree char *line = origin_of(config, group, keys[which]), *shown = hoist_text(why);
+        fault_set(error, FAULT_CONFIG, "%s: %s", line, shown);
+        return false;
+    }
+    g_hash_table_insert(images, g_steal_pointer(&name), recipe);
+    return true;
+}
+
+/* ---- the whole ---- */
+
+/* What a file says. */
+typedef struct {
+    SettingsLayer *layer; /* [hoist] */
+    GHashTable *dests, *images;
+} Said;
+
+static void said_clear(Said *said)
+{
+    settings_layer_free(said->layer);
+    g_clear_pointer(&said->dests, g_hash_table_unref);
+    g_clear_pointer(&said->images, g_hash_table_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Said, said_clear)
+
+static bool read_one(const Config *config, const char *group, Said *said, GError **error)
+{
+    if (g_str_equal(group, "hoist")) {
+        const Group row = { group, false, NULL };
+        settings_layer_free(said->layer);
+        said->layer = read_group(config, &row, error);
+        return said->layer != NULL;
+    }
+    if (g_str_has_prefix(group, "dest "))
+        return read_dest(config, group, said->dests, error);
+    if (g_str_has_prefix(group, "images "))
+        return read_images(config, group, said->images, error);
+    g_autofree char *origin = origin_of(config, group, NULL), *shown = hoist_text(group);
+    fault_set(error, FAULT_CONFIG, "%s: unknown group [%s]; allowed: [hoist], [dest NAME], [images NAME]", origin, shown);
+    return false;
+}
+
+static bool read_config(const Config *config, Said *said, GError **error)
+{
+    said->layer = settings_layer_new();
+    said->dests = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)settings_layer_free);
+    said->images = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    g_auto(GStrv) groups = g_key_file_get_groups(config->file, NULL);
+    for (char **group = groups; *group != NULL; group++)
+        if (!read_one(config, *group, said, error))
+            return false;
     return true;
 }
 
@@ -313,11 +384,11 @@ bool hoist_settings_load(HoistSettings *s, const char *path, GError **error)
         path = hoist_settings_get(s, "config");
     g_auto(Config) config = { 0 };
     config.name = path != NULL ? g_strdup(path) : g_build_filename(g_get_user_config_dir(), HOIST_APP, "config.ini", NULL);
-    SettingsLayer *layer;
-    GHashTable *dests;
-    if (!read_text(&config, path != NULL, error) || !parse_text(&config, error) || !read_config(&config, &layer, &dests, error))
+    g_auto(Said) said = { 0 };
+    if (!read_text(&config, path != NULL, error) || !parse_text(&config, error) || !read_config(&config, &said, error))
         return false;
-    settings_take_layer(s, SETTINGS_FILE, layer);
-    settings_take_dests(s, dests);
+    settings_take_layer(s, SETTINGS_FILE, g_steal_pointer(&said.layer));
+    settings_take_dests(s, g_steal_pointer(&said.dests));
+    settings_take_images(s, g_steal_pointer(&said.images));
     return true;
 }

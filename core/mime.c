@@ -62,3 +62,20 @@ char *mime_of(const char *name, const void *head, size_t head_bytes)
         return g_strconcat(type, "; charset=utf-8", NULL);
     return g_steal_pointer(&type);
 }
+
+static bool matches(const char *type, size_t n, const char *pattern)
+{
+    const size_t slash = strcspn(pattern, "/");
+    if (g_str_equal(pattern + slash, "/*"))
+        return n > slash && type[slash] == '/' && g_ascii_strncasecmp(type, pattern, slash) == 0;
+    return strlen(pattern) == n && g_ascii_strncasecmp(type, pattern, n) == 0;
+}
+
+bool mime_among(const char *type, const char *const *patterns)
+{
+    const size_t n = strcspn(type, "; ");
+    for (; *patterns != NULL; patterns++)
+        if (matches(type, n, *patterns))
+            return true;
+    return false;
+}

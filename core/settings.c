@@ -16,9 +16,11 @@ struct SettingsLayer {
 
 struct HoistSettings {
     SettingsLayer *layers[N_SETTINGS_SOURCES];
-    GHashTable *dests; /* shared by duplicates, never changed; NULL = none */
-    char *dest_name;   /* of a frozen batch, whose "to" is expanded; else NULL */
-    GHashTable *given; /* of a frozen batch: char*, options that were given for it and not by its [dest NAME]; else NULL */
+    GHashTable *dests;  /* shared by duplicates, never changed; NULL = none */
+    char *dest_name;    /* of a frozen batch, whose "to" is expanded; else NULL */
+    GHashTable *images; /* char* -> char*: recipes of [images NAME]; shared by duplicates, never changed; NULL = none */
+    char **recipes;     /* of a frozen batch; NULL = from the options */
+    GHashTable *given;  /* of a frozen batch: char*, options that were given for it and not by its [dest NAME]; else NULL */
 };
 
 /* ---- a layer ---- */
@@ -106,6 +108,8 @@ HoistSettings *hoist_settings_dup(const HoistSettings *s)
         copy->layers[i] = layer_dup(s->layers[i]);
     copy->dests = s->dests == NULL ? NULL : g_hash_table_ref(s->dests);
     copy->dest_name = g_strdup(s->dest_name);
+    copy->images = s->images == NULL ? NULL : g_hash_table_ref(s->images);
+    copy->recipes = g_strdupv(s->recipes);
     copy->given = s->given == NULL ? NULL : g_hash_table_ref(s->given);
     return copy;
 }
@@ -118,6 +122,8 @@ void hoist_settings_free(HoistSettings *s)
         settings_layer_free(s->layers[i]);
     g_clear_pointer(&s->dests, g_hash_table_unref);
     g_free(s->dest_name);
+    g_clear_pointer(&s->images, g_hash_table_unref);
+    g_strfreev(s->recipes);
     g_clear_pointer(&s->given, g_hash_table_unref);
     g_free(s);
 }
@@ -141,6 +147,22 @@ void settings_take_dests(HoistSettings *s, GHashTable *dests)
 {
     g_clear_pointer(&s->dests, g_hash_table_unref);
     s->dests = dests;
+}
+
+void settings_take_images(HoistSettings *s, GHashTable *groups)
+{
+    g_clear_pointer(&s->images, g_hash_table_unref);
+    s->images = groups;
+}
+
+const char *settings_images_group(const HoistSettings *s, const char *name)
+{
+    return s->images == NULL ? NULL : g_hash_table_lookup(s->images, name);
+}
+
+const char *const *settings_frozen_recipes(const HoistSettings *s)
+{
+    return (const char *const *)s->recipes;
 }
 
 /* "to" as the strongest source has it, before a [dest NAME] is looked up. */
@@ -194,20 +216,37 @@ GList *settings_dest_names(const HoistSettings *s)
     return s->dests == NULL ? NULL : g_list_sort(g_hash_table_get_keys(s->dests), (GCompareFunc)(void (*)(void))strcmp);
 }
 
-static const GPtrArray *find(const HoistSettings *s, const HoistOpt *opt)
+/* What counts, and how near it was set; NULL = the default. */
+static const Value *find_value(const HoistSettings *s, const HoistOpt *opt, unsigned *rank_out)
 {
-    if (opt == NULL)
-        return NULL;
     const unsigned i = settings_opt_index(opt);
     const char *name = NULL;
     const SettingsLayer *dest = dest_layer(s, &name);
-    if (dest != NULL && g_str_equal(opt->name, "to"))
-        return dest->values[i].texts;
     const SettingsLayer *order[] = { s->layers[SETTINGS_GIVEN], s->layers[SETTINGS_ENV], dest, s->layers[SETTINGS_FILE] };
+    const bool to_of_dest = dest != NULL && g_str_equal(opt->name, "to");
     for (unsigned n = 0; n < G_N_ELEMENTS(order); n++)
-        if (order[n] != NULL && order[n]->values[i].texts != NULL)
-            return order[n]->values[i].texts;
+        if (order[n] != NULL && order[n]->values[i].texts != NULL && (!to_of_dest || order[n] == dest)) {
+            *rank_out = n;
+            return &order[n]->values[i];
+        }
     return NULL;
+}
+
+static const GPtrArray *find(const HoistSettings *s, const HoistOpt *opt)
+{
+    unsigned rank;
+    const Value *value = opt == NULL ? NULL : find_value(s, opt, &rank);
+    return value == NULL ? NULL : value->texts;
+}
+
+const char *settings_origin(const HoistSettings *s, const char *name, unsigned *rank_out)
+{
+    unsigned rank;
+    const HoistOpt *opt = settings_opt(name);
+    const Value *value = opt == NULL ? NULL : find_value(s, opt, &rank);
+    if (value != NULL && rank_out != NULL)
+        *rank_out = rank;
+    return value == NULL ? NULL : value->origin;
 }
 
 const char *settings_explicit_origin(const HoistSettings *s, const char *name)
@@ -279,6 +318,15 @@ static void add_dest(JsonBuilder *json, const HoistSettings *s)
     json_builder_end_array(json);
 }
 
+static void add_texts(JsonBuilder *json, const char *name, char *const *texts)
+{
+    json_builder_set_member_name(json, name);
+    json_builder_begin_array(json);
+    for (; *texts != NULL; texts++)
+        json_builder_add_string_value(json, *texts);
+    json_builder_end_array(json);
+}
+
 char *settings_to_json(const HoistSettings *s, bool per_batch_only)
 {
     g_autoptr(JsonBuilder) json = json_builder_new_immutable();
@@ -297,9 +345,28 @@ char *settings_to_json(const HoistSettings *s, bool per_batch_only)
     }
     if (settings_dest_name(s) != NULL)
         add_dest(json, s);
+    g_auto(GStrv) recipes = settings_recipes(s);
+    if (recipes != NULL)
+        add_texts(json, "recipes", recipes);
     json_builder_end_object(json);
     g_autoptr(JsonNode) root = json_builder_get_root(json);
     return json_to_string(root, false);
+}
+
+/* NULL when it is no list of texts. g_strfreev. */
+static char **texts_of(JsonNode *node)
+{
+    if (!JSON_NODE_HOLDS_ARRAY(node))
+        return NULL;
+    JsonArray *array = json_node_get_array(node);
+    g_autoptr(GStrvBuilder) texts = g_strv_builder_new();
+    for (guint i = 0; i < json_array_get_length(array); i++) {
+        JsonNode *element = json_array_get_element(array, i);
+        if (json_node_get_value_type(element) != G_TYPE_STRING)
+            return NULL;
+        g_strv_builder_add(texts, json_node_get_string(element));
+    }
+    return g_strv_builder_end(texts);
 }
 
 static bool set_from_node(HoistSettings *s, const char *name, JsonNode *node, GError **error)
@@ -312,21 +379,22 @@ static bool set_from_node(HoistSettings *s, const char *name, JsonNode *node, GE
         s->dest_name = json_node_dup_string(node);
         return true;
     }
-    JsonArray *array = JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
-    for (guint i = 0; array != NULL && i < json_array_get_length(array); i++) {
-        JsonNode *element = json_array_get_element(array, i);
-        if (json_node_get_value_type(element) != G_TYPE_STRING) {
-            array = NULL;
-            break;
-        }
-        if (s->given != NULL && g_str_equal(name, "given"))
-            g_hash_table_add(s->given, g_strdup(json_node_get_string(element)));
-        else if (!hoist_settings_set(s, name, json_node_get_string(element), origin, error))
-            return false;
-    }
-    if (array == NULL)
+    g_auto(GStrv) texts = texts_of(node);
+    if (texts == NULL) {
         fault_set(error, FAULT_USAGE, "%s: a value is neither text nor a list of texts", origin);
-    return array != NULL;
+        return false;
+    }
+    if (g_str_equal(name, "recipes")) {
+        g_strfreev(s->recipes);
+        s->recipes = g_steal_pointer(&texts);
+        return true;
+    }
+    for (char **text = texts; *text != NULL; text++)
+        if (g_str_equal(name, "given"))
+            g_hash_table_add(s->given, g_strdup(*text));
+        else if (!hoist_settings_set(s, name, *text, origin, error))
+            return false;
+    return true;
 }
 
 HoistSettings *settings_from_json(const char *json, GError **error)

@@ -3,7 +3,8 @@
  * What clients see of settings is in hoist.h. A value has four sources, strongest first: set by hoist_settings_set, HOIST_* variables,
  * the [dest NAME] group that "to" names, [hoist] of config.ini. Repeat options do not add up over sources: the strongest one counts.
  * JSON is {"option": "text as given", "repeat option": ["a", "b"]}; only options that differ in source from the default are in it, and
- * "to" is already expanded, with the name it came from in "dest" and the names of the options that were given beside it in "given". Files that a batch was queued with read the same on any later day.
+ * "to" is already expanded, with the name it came from in "dest" and the names of the options that were given beside it in "given"; what is made of
+ * pictures is in "recipes". Files that a batch was queued with read the same on any later day.
  * Threads: one HoistSettings belongs to one thread at a time; duplicates may go to others. No secrets are ever in one.
  */
 #pragma once
@@ -53,7 +54,14 @@ const char    *settings_dest_origin(const HoistSettings *s);            /* where
 /* The names of the [dest NAME] groups, sorted; borrowed keys, free the list. */
 GList         *settings_dest_names(const HoistSettings *s);
 
+/* Where the value that counts was set; NULL = the default does. rank_out (NULL = not wanted): how near it was set, 0 = given for these files,
+ * then the environment, [dest NAME], [hoist]; untouched when NULL. Borrowed. */
+enum { SETTINGS_RANK_DEST = 2, SETTINGS_RANK_DEFAULT = 4 };
+const char    *settings_origin(const HoistSettings *s, const char *name, unsigned *rank_out);
+
 /* ---- settings_images.c ---- */
+
+#define SETTINGS_MAX_RECIPE_NAME 32     /* bytes of NAME in [images NAME]: it becomes a part of keys */
 
 /* What is made of a picture: renditions by name ("web"; the only one of --images has the recipe's name), each with its recipe as the full text of
  * imgproc/recipe.h. Resolved from "renditions" or "images", the [images NAME] groups and the options that change recipes; frozen into the JSON
@@ -70,8 +78,19 @@ typedef struct {
 /* FAULT_USAGE or FAULT_CONFIG names the option or line that is wrong. renditions_clear *out. */
 bool           settings_renditions(const HoistSettings *s, Renditions *out, GError **error);
 void           renditions_clear(Renditions *r);
-/* group: words of a recipe, as in config.ini ("max-bytes" may be "400k"). Takes ownership of the table (char* -> char*). */
-void           settings_take_images(HoistSettings *s, GHashTable *groups /* char* -> GHashTable* of char* -> char* */);
+/* The same as texts "NAME RECIPE", for JSON; NULL when they do not resolve. g_strfreev. */
+char         **settings_recipes(const HoistSettings *s);
+/* NAME of an [images NAME]: letters, digits, "-" and "_"; no preset's, nor "none" or "original". */
+bool           settings_recipe_name_fits(const char *name);
+/* The recipe of a group as its full text. words: "NAME=VALUE" each, "like=PRESET" among them; sizes and switches as people write them. NULL and *why_out
+ * (caller frees) when a word is wrong; *which_out is its index, or that of the NULL at the end when they do not go together. */
+char          *settings_recipe_of_group(char *const *words, unsigned *which_out, char **why_out);
+/* The recipes of [images NAME]: char* -> char*, full texts; takes the reference. */
+void           settings_take_images(HoistSettings *s, GHashTable *groups);
+const char    *settings_images_group(const HoistSettings *s, const char *name);         /* NULL: there is none; borrowed */
+const char *const *settings_frozen_recipes(const HoistSettings *s);     /* of a frozen batch, as settings_recipes; NULL: not frozen; borrowed */
+/* May a file of this type be sent? By "types"; without them, any. type: a media type, perhaps with parameters. */
+bool           settings_type_allowed(const HoistSettings *s, const char *type);
 
 /* ---- settings_dest.c ---- */
 

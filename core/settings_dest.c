@@ -7,7 +7,10 @@
 /* ---- which options count for whom ---- */
 
 /* What is done before a destination has a say. */
-static const char *const everywhere[] = { "to", "parts", "part-size", "images", "key", "include", "exclude", "max-size", NULL };
+static const char *const everywhere[] = {
+    "to",      "parts",   "part-size", "images", "renditions", "keep-original", "original-prefix", "on-image-error", "key",
+    "include", "exclude", "max-size",  "types",  NULL
+};
 
 static bool is_own(const DestOps *ops, const char *name)
 {
@@ -20,7 +23,7 @@ static bool is_own(const DestOps *ops, const char *name)
 bool settings_heeds_everywhere(const char *name)
 {
     const HoistOpt *opt = settings_opt(name);
-    return opt != NULL && (!opt->per_batch || g_strv_contains(everywhere, name));
+    return opt != NULL && (!opt->per_batch || g_strv_contains(everywhere, name) || recipe_word(name) != NULL);
 }
 
 bool settings_heeds(const DestOps *ops, const char *name)
@@ -215,11 +218,19 @@ static bool check_secrets(const HoistSettings *s, const DestOps *ops, const void
     return unfit(s, origin, cause, error);
 }
 
+static bool pictures_fit(const HoistSettings *s, GError **error)
+{
+    Renditions r = { 0 };
+    const bool fit = settings_renditions(s, &r, error);
+    renditions_clear(&r);
+    return fit;
+}
+
 bool settings_check_dest(const HoistSettings *s, const AwsConfig *aws, char **warning_out, GError **error)
 {
     g_autoptr(GError) cause = NULL;
     g_autoptr(DestConf) conf = settings_dest(s, error);
-    if (conf == NULL)
+    if (conf == NULL || !pictures_fit(s, error))
         return false;
     const DestOps *ops = dest_by_scheme(conf->scheme);
     if (!check_heeded(s, ops, error))

@@ -15,7 +15,24 @@ static const HoistOpt common[] = {
     { "parts", 0, HOIST_OPT_NUMBER, "N|auto", "auto", "1..64|auto", "parts of one file at once", false, true },
     { "part-size", 0, HOIST_OPT_SIZE, "SIZE", NULL, "64KiB..5GiB", "size of a part (default: grows with the file)", false, true },
     { "limit", 0, HOIST_OPT_RATE, "RATE", NULL, "bytes a second like 500k or 2.5M; 0 = none", "speed limit over all files", false, false },
-    { "images", 0, HOIST_OPT_CHOICE, "PRESET", "web", "web|none", "what is done to pictures on their way", false, true },
+    { "images", 0, HOIST_OPT_TEXT, "RECIPE", "web", "web, small, archive, thumb, none, or the NAME of an [images NAME]; then words like max-edge=2560", "what is done to pictures on their way", false, true },
+    { "renditions", 0, HOIST_OPT_TEXT, "NAMES", NULL, "names of recipes, separated by commas: web, thumb", "several pictures of each", false, true },
+    { "keep-original", 0, HOIST_OPT_SWITCH, NULL, NULL, NULL, "store the original of a picture, too", false, true },
+    { "original-prefix", 0, HOIST_OPT_TEXT, "PREFIX", "originals/", "like originals/", "what comes before the key of an original", false, true },
+    { "max-edge", 0, HOIST_OPT_NUMBER, "PIXELS", NULL, NULL, "longest edge of a picture; smaller ones are never enlarged", false, true },
+    { "max-bytes", 0, HOIST_OPT_SIZE, "SIZE", NULL, NULL, "most bytes of a picture, like 400k", false, true },
+    { "quality", 0, HOIST_OPT_NUMBER, "N", NULL, NULL, "quality that pictures start with, on one scale for all formats", false, true },
+    { "min-quality", 0, HOIST_OPT_NUMBER, "N", NULL, NULL, "least quality; then the picture gets smaller", false, true },
+    { "format", 0, HOIST_OPT_CHOICE, "FORMAT", NULL, NULL, "format of pictures", false, true },
+    { "effort", 0, HOIST_OPT_NUMBER, "N", NULL, NULL, "time for encoding: more makes smaller files", false, true },
+    { "min-savings", 0, HOIST_OPT_NUMBER, "PERCENT", NULL, NULL, "a picture that would save less goes as it is", false, true },
+    { "metadata", 0, HOIST_OPT_CHOICE, "LEVEL", NULL, NULL, "what pictures may tell beside their pixels", false, true },
+    { "background", 0, HOIST_OPT_TEXT, "RRGGBB", NULL, NULL, "colour behind transparent pixels where the format has none", false, true },
+    { "color-profile", 0, HOIST_OPT_CHOICE, "WHICH", NULL, NULL, "colours of pictures: sRGB, or as they are with their profile", false, true },
+    { "vectors", 0, HOIST_OPT_SWITCH, NULL, NULL, NULL, "make pictures of SVG and PDF, too", false, true },
+    { "on-image-error", 0, HOIST_OPT_CHOICE, "WHAT", "original", "original|skip|fail", "what becomes of a picture that cannot be prepared", false, true },
+    { "image-workers", 0, HOIST_OPT_NUMBER, "N|auto", "auto", "1..64|auto", "pictures prepared at once (auto: one a core)", false, false },
+    { "types", 0, HOIST_OPT_TEXT, "LIST", NULL, "TYPE/SUBTYPE, separated by commas: image/*,video/mp4", "only files whose content is one of these", true, true },
     { "key", 0, HOIST_OPT_TEXT, "TEMPLATE", "{relpath}", NULL, "name of the object below the prefix", false, true },
     { "include", 0, HOIST_OPT_TEXT, "GLOB", NULL, NULL, "only files that match", true, true },
     { "exclude", 0, HOIST_OPT_TEXT, "GLOB", NULL, NULL, "leave out files that match", true, true },
@@ -72,6 +89,16 @@ static unsigned own_rows(void)
     return n;
 }
 
+/* What an option and a word of recipes have in common is written down once. */
+static void allow_what_recipes_do(void)
+{
+    for (unsigned i = 0; i < n_joined; i++) {
+        const RecipeWord *word = recipe_word(joined[i].name);
+        if (word != NULL && joined[i].kind != HOIST_OPT_SWITCH)
+            joined[i].allowed = word->allowed;
+    }
+}
+
 static void join(void)
 {
     joined = g_new0(HoistOpt, N_COMMON + own_rows() + 1); /* lives as long as the process */
@@ -81,6 +108,7 @@ static void join(void)
         for (const HoistOpt *opt = (*ops)->opts; opt != NULL && opt->name != NULL; opt++)
             if (row_of(joined, n_joined, opt->name) == NULL)
                 joined[n_joined++] = *opt;
+    allow_what_recipes_do();
 }
 
 const HoistOpt *hoist_opts(void)
@@ -206,7 +234,7 @@ static bool in_words(const char *words, const char *value)
 
 static bool number_ok(const HoistOpt *opt, const char *value)
 {
-    g_auto(GStrv) allowed = g_strsplit(opt->allowed, "|", 2); /* "1..64|auto" */
+    g_auto(GStrv) allowed = g_strsplit(opt->allowed, "|", 2); /* "1..64|auto", "16..65535|none" */
     if (allowed[1] != NULL && g_str_equal(value, allowed[1]))
         return true;
     const char *dots = strstr(allowed[0], "..");
@@ -219,10 +247,13 @@ static bool number_ok(const HoistOpt *opt, const char *value)
 static bool size_ok(const HoistOpt *opt, const char *value)
 {
     uint64_t bytes, least = 0, most = UINT64_MAX;
-    const char *dots = opt->allowed == NULL ? NULL : strstr(opt->allowed, ".."); /* "5MiB..5GiB", or words */
+    g_auto(GStrv) allowed = g_strsplit(opt->allowed == NULL ? "" : opt->allowed, "|", 2);
+    if (allowed[0] != NULL && allowed[1] != NULL && g_str_equal(value, allowed[1]))
+        return true;
+    char *dots = allowed[0] == NULL ? NULL : strstr(allowed[0], ".."); /* "5MiB..5GiB", "1024..268435456|none", or words */
     if (dots != NULL) {
-        g_autofree char *low = g_strndup(opt->allowed, (gsize)(dots - opt->allowed));
-        if (!hoist_parse_size(low, &least) || !hoist_parse_size(dots + 2, &most))
+        *dots = '\0';
+        if (!hoist_parse_size(allowed[0], &least) || !hoist_parse_size(dots + 2, &most))
             g_assert_not_reached();
     }
     return hoist_parse_size(value, &bytes) && bytes >= least && bytes <= most;
@@ -317,18 +348,48 @@ static const char *source_fault(const char *value)
     return "does not say where the secret comes from (the secret itself must not be given here)";
 }
 
+static const char *colour_fault(const char *value)
+{
+    ImgRecipe scratch;
+    return recipe_preset(recipe_presets[0], &scratch) && recipe_set(&scratch, "background", value, NULL) ? NULL : "is no colour";
+}
+
+/* What stands before a key must be the beginning of one. */
+static const char *prefix_fault(const char *value)
+{
+    g_auto(GStrv) parts = g_strsplit(value, "/", -1);
+    for (unsigned i = 0; parts[i] != NULL; i++)
+        if (in_words(".|..", parts[i]) || (*parts[i] == '\0' && parts[i + 1] != NULL))
+            return "must not begin with a slash, nor hold //, . or .. as a folder";
+    return NULL;
+}
+
+static bool is_type_pattern(const char *text)
+{
+    static const char token[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$&-^_.+";
+    const size_t n = strspn(text, token), rest = n == 0 || text[n] != '/' ? 0 : strspn(text + n + 1, token);
+    return rest > 0 ? text[n + 1 + rest] == '\0' : n > 0 && g_str_equal(text + n, "/*");
+}
+
+static const char *types_fault(const char *value)
+{
+    g_auto(GStrv) patterns = g_strsplit(value, ",", -1);
+    for (char **pattern = patterns; *pattern != NULL; pattern++)
+        if (!is_type_pattern(g_strstrip(*pattern)))
+            return "is not TYPE/SUBTYPE";
+    return NULL;
+}
+
 /* What is wrong with a value beyond its kind: by the option's name, else by what it takes. None quotes the value: it may hold a secret. */
 static const struct {
     const char *name, *arg;
     const char *(*fault)(const char *value);
 } shapes[] = {
-    { "endpoint", NULL, base_url_fault },
-    { "public-url", NULL, base_url_fault },
-    { "callback-url", NULL, url_list_fault },
-    { "to", NULL, to_fault },
-    { NULL, "URL", url_fault },
-    { NULL, "NAME=VALUE", pair_fault },
-    { NULL, "NAME:VALUE", header_fault },
+    { "endpoint", NULL, base_url_fault },     { "public-url", NULL, base_url_fault },
+    { "callback-url", NULL, url_list_fault }, { "to", NULL, to_fault },
+    { "background", NULL, colour_fault },     { "original-prefix", NULL, prefix_fault },
+    { "types", NULL, types_fault },           { NULL, "URL", url_fault },
+    { NULL, "NAME=VALUE", pair_fault },       { NULL, "NAME:VALUE", header_fault },
     { NULL, "NAME=SOURCE", source_fault },
 };
 

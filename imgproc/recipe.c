@@ -41,16 +41,11 @@ static const struct {
     const char *const *choices;
     bool none;
 } kinds[N_WORDS] = {
-    [WORD_EDGE] = { 16, RECIPE_EDGE_MAX, NULL, true },
-    [WORD_BYTES] = { 1024, RECIPE_BYTES_MAX, NULL, true },
-    [WORD_QUALITY] = { 30, 100, NULL, false },
-    [WORD_MIN_QUALITY] = { 30, 100, NULL, false },
-    [WORD_FORMAT] = { 0, 0, formats, false },
-    [WORD_EFFORT] = { 0, 6, NULL, false },
-    [WORD_SAVINGS] = { 0, 90, NULL, false },
-    [WORD_METADATA] = { 0, 0, metadata, false },
-    [WORD_PROFILE] = { 0, 0, profiles, false },
-    [WORD_VECTORS] = { 0, 0, switches, false },
+    [WORD_EDGE] = { 16, RECIPE_EDGE_MAX, NULL, true }, [WORD_BYTES] = { 1024, RECIPE_BYTES_MAX, NULL, true },
+    [WORD_QUALITY] = { 30, 100, NULL, false },         [WORD_MIN_QUALITY] = { 30, 100, NULL, false },
+    [WORD_FORMAT] = { 0, 0, formats, false },          [WORD_EFFORT] = { 0, 6, NULL, false },
+    [WORD_SAVINGS] = { 0, 90, NULL, false },           [WORD_METADATA] = { 0, 0, metadata, false },
+    [WORD_PROFILE] = { 0, 0, profiles, false },        [WORD_VECTORS] = { 0, 0, switches, false },
 };
 
 static const RecipeWord words[N_WORDS + 1] = {
@@ -70,6 +65,14 @@ static const RecipeWord words[N_WORDS + 1] = {
 const RecipeWord *recipe_words(void)
 {
     return words;
+}
+
+const RecipeWord *recipe_word(const char *name)
+{
+    for (unsigned i = 0; i < N_WORDS; i++)
+        if (strcmp(words[i].name, name) == 0)
+            return &words[i];
+    return NULL;
 }
 
 bool recipe_preset(const char *name, ImgRecipe *out)
@@ -171,38 +174,65 @@ bool recipe_set(ImgRecipe *r, const char *name, const char *value, char **why_ou
     if (!read_value(word, value, &number))
         return wrong(why_out, g_strdup_printf("%s=%s; allowed: %s", name, value, words[word].allowed));
     put_value(r, word, number);
+    /* Nobody who says quality=40 wants the preset's 50 at least, nor one who says min-quality=90 its 80. */
+    if (word == WORD_QUALITY)
+        r->min_quality = MIN(r->min_quality, r->quality);
+    if (word == WORD_MIN_QUALITY)
+        r->quality = MAX(r->quality, r->min_quality);
     return true;
 }
 
-/* A quality below the least one asked for lowers that, too: nobody who says quality=40 means otherwise. */
-static void agree(ImgRecipe *r)
+static bool change_one(ImgRecipe *r, const char *part, unsigned *seen, char **why_out)
 {
-    r->min_quality = MIN(r->min_quality, r->quality);
+    enum { QUALITIES = 1u << WORD_QUALITY | 1u << WORD_MIN_QUALITY };
+    const char *equals = strchr(part, '=');
+    if (equals == NULL)
+        return wrong(why_out, g_strdup_printf("\"%s\" is not NAME=VALUE", part));
+    const Word word = word_of(part, (size_t)(equals - part));
+    if (word != N_WORDS && (*seen & 1u << word) != 0)
+        return wrong(why_out, g_strdup_printf("%s comes twice", words[word].name));
+    g_autofree char *name = g_strndup(part, (gsize)(equals - part));
+    const ImgRecipe before = *r;
+    if (!recipe_set(r, name, equals + 1, why_out))
+        return false;
+    *seen |= 1u << word;
+    const bool both_moved = before.quality != r->quality && before.min_quality != r->min_quality;
+    if (both_moved && (*seen & QUALITIES) == QUALITIES)
+        return wrong(why_out, g_strdup("min-quality is above quality"));
+    return true;
+}
+
+bool recipe_change(ImgRecipe *r, const char *text, char **why_out)
+{
+    if (strlen(text) >= RECIPE_TEXT_MAX)
+        return wrong(why_out, g_strdup("it is too long"));
+    g_auto(GStrv) parts = g_strsplit(text, " ", -1);
+    ImgRecipe changed = *r;
+    unsigned seen = 0;
+    for (char **part = parts; *part != NULL; part++)
+        if (!change_one(&changed, *part, &seen, why_out))
+            return false;
+    *r = changed;
+    return true;
 }
 
 bool recipe_parse(const char *text, ImgRecipe *out, char **why_out)
 {
-    g_auto(GStrv) parts = g_strsplit(text, " ", -1);
+    const size_t n = strcspn(text, " ");
+    const bool preset = memchr(text, '=', n) == NULL;
     ImgRecipe r = presets[0].recipe;
-    unsigned seen = 0;
-    char **part = parts;
-    if (strlen(text) >= RECIPE_TEXT_MAX || *part == NULL)
-        return wrong(why_out, g_strdup(*part == NULL ? "it is empty" : "it is too long"));
-    if (strchr(*part, '=') == NULL && !recipe_preset(*part++, &r))
-        return wrong(why_out, g_strdup_printf("there is no preset \"%s\"", parts[0]));
-    for (; *part != NULL; part++) {
-        const char *value = strchr(*part, '=');
-        if (value == NULL)
-            return wrong(why_out, g_strdup_printf("\"%s\" is not NAME=VALUE", *part));
-        const Word word = word_of(*part, (size_t)(value - *part));
-        if (word != N_WORDS && (seen & 1u << word) != 0)
-            return wrong(why_out, g_strdup_printf("%s comes twice", words[word].name));
-        g_autofree char *name = g_strndup(*part, (gsize)(value - *part));
-        if (!recipe_set(&r, name, value + 1, why_out))
-            return false;
-        seen |= 1u << word;
-    }
-    agree(&r);
+    if (*text == '\0')
+        return wrong(why_out, g_strdup("it is empty"));
+    if (strlen(text) >= RECIPE_TEXT_MAX)
+        return wrong(why_out, g_strdup("it is too long"));
+    g_autofree char *first = g_strndup(text, n);
+    if (preset && !recipe_preset(first, &r))
+        return wrong(why_out, g_strdup_printf("there is no preset \"%s\"", first));
+    text += preset ? n : 0;
+    if (preset && *text == ' ' && *++text == '\0')
+        return wrong(why_out, g_strdup("it ends in a blank"));
+    if (!recipe_change(&r, text, why_out))
+        return false;
     *out = r;
     return true;
 }
@@ -220,9 +250,10 @@ void recipe_text(const ImgRecipe *r, char text_out[RECIPE_TEXT_MAX])
     g_autoptr(GString) text = g_string_sized_new(RECIPE_TEXT_MAX);
     append_limit(text, words[WORD_EDGE].name, r->max_edge_px);
     append_limit(text, words[WORD_BYTES].name, r->max_bytes);
-    g_string_append_printf(text, "quality=%u min-quality=%u format=%s effort=%u min-savings=%u metadata=%s background=%06x color-profile=%s vectors=%s",
-                           r->quality, r->min_quality, formats[r->format], r->effort, r->min_savings, metadata[r->metadata], r->background,
-                           profiles[r->keep_profile], switches[r->vectors]);
+    g_string_append_printf(
+        text, "quality=%u min-quality=%u format=%s effort=%u min-savings=%u metadata=%s background=%06x color-profile=%s vectors=%s",
+        r->quality, r->min_quality, formats[r->format], r->effort, r->min_savings, metadata[r->metadata], r->background,
+        profiles[r->keep_profile], switches[r->vectors]);
     g_assert(text->len < RECIPE_TEXT_MAX);
     memcpy(text_out, text->str, text->len + 1);
 }

@@ -40,6 +40,8 @@ typedef struct {
 
 /* False: text is no recipe; *out is untouched and *why_out (NULL = not wanted; caller frees) says what is wrong: "max-edge=7: 16..65535". */
 bool recipe_parse(const char *text, ImgRecipe *out, char **why_out);
+/* Words on top of *r: "max-edge=900 quality=70"; "" changes nothing. False: *r is untouched, *why_out as above. */
+bool recipe_change(ImgRecipe *r, const char *text, char **why_out);
 /* One word, of a recipe's text or a line of config.ini ("max-edge", "1920"); sizes as people write them are the caller's business: bytes here. */
 bool recipe_set(ImgRecipe *r, const char *name, const char *value, char **why_out);
 /* The preset of that name; false: none. */
@@ -52,3 +54,4 @@ typedef struct {
     const char *name, *allowed;
 } RecipeWord;
 const RecipeWord *recipe_words(void);
+const RecipeWord *recipe_word(const char *name); /* NULL: none of that name */
