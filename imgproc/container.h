@@ -30,6 +30,26 @@ MetadataResult splice_end(Splice *s, GBytes **out_file);
 void splice_clear(Splice *s);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Splice, splice_clear)
 
+/* A copy in which bytes are overwritten and none moves; made when the first of them differs. */
+typedef struct {
+    const uint8_t *data; /* as it was: reading never sees what was written */
+    size_t size;
+    size_t end;      /* of what stays, at most size */
+    uint8_t *copy;   /* NULL: nothing was changed */
+    GArray *kept;    /* of Range: must not be touched */
+    GArray *changed; /* of Range: may differ in the copy */
+    size_t touched;  /* bytes of all of them; more than the file has: some were written twice, and no more are */
+} Patch;
+
+void patch_init(Patch *p, const uint8_t *data, size_t size);
+void patch_keep(Patch *p, size_t at, size_t n);             /* clipped to the file */
+void patch_fill(Patch *p, size_t at, size_t n, uint8_t byte); /* at + n <= size, as with patch_put */
+void patch_put(Patch *p, size_t at, const void *bytes, size_t n);
+/* STUCK: something was written over what is kept or the cut went through it. Clears *p. */
+MetadataResult patch_end(Patch *p, GBytes **out_file);
+void patch_clear(Patch *p);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Patch, patch_clear)
+
 static inline size_t splice_left(const Splice *s)
 {
     return s->size - s->at;
@@ -63,12 +83,14 @@ static inline void put_le32(uint8_t *p, uint32_t n)
     put_be32(p, GUINT32_SWAP_LE_BE(n));
 }
 
+/* SAFE keeps this field of IFD 0 or of the EXIF IFD. type: as TIFF numbers them; count: of that type. */
+bool exif_keeps(bool exif_ifd, unsigned tag, unsigned type, size_t count);
 /* What may stay of a file's EXIF, with the orientation it has; NULL: nothing. Caller unrefs. */
 GBytes *exif_clean(const void *exif, size_t size, RecipeMetadata level);
 
 /* As metadata_clean, level NONE or SAFE. */
 typedef MetadataResult ContainerClean(const uint8_t *data, size_t size, RecipeMetadata level, GBytes **out_file);
-ContainerClean jpeg_clean, png_clean, webp_clean, gif_clean;
+ContainerClean jpeg_clean, png_clean, webp_clean, gif_clean, heif_clean, tiff_clean;
 
 /* As metadata_insert; at least one of the three is not NULL. */
 typedef GBytes *ContainerInsert(GBytes *file, GBytes *exif, GBytes *icc, GBytes *xmp);

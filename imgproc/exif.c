@@ -229,3 +229,11 @@ GBytes *exif_clean(const void *exif, size_t size, RecipeMetadata level)
     exif_data_unref(from);
     return out;
 }
+
+bool exif_keeps(bool exif_ifd, unsigned tag, unsigned type, size_t count)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(safe); i++)
+        if (safe[i].tag == tag && (safe[i].ifd == EXIF_IFD_EXIF) == exif_ifd)
+            return safe[i].format == type && count <= safe[i].most + (type == EXIF_FORMAT_ASCII);
+    return false;
+}
