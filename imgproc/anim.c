@@ -13,10 +13,13 @@ enum {
     DELAY_ODD_MS = 100,
     LOOPS_MAX = 65535,
     LOSSLESS = 100,
+    LOSSLESS_EFFORT = 75, /* libwebp's quality counts as effort then */
     EDGE_FLOOR_PX = 160,
     FIRST_PERCENT = 70, /* of the way when the first encode is done; a second one may follow */
 };
 
+/* A frame without loss that is larger than this many times the lossy one: the frames are not tried without loss, which takes long. */
+static const double lossless_chance = 4;
 /* How many bytes fewer pixels are expected to give, with something to spare: a third encode is not made. */
 static const double fit_margin = 0.8;
 
@@ -31,6 +34,7 @@ typedef struct {
     unsigned frames;
     int *delay_ms;  /* frames of them */
     unsigned plays; /* 0 = for ever */
+    bool mixed;     /* lossless is tried for each frame */
     unsigned percent_from, percent_to, told;
 } Anim;
 
@@ -143,27 +147,38 @@ static WebPAnimEncoder *webp_new(const Anim *a, const VipsImage *frame)
     options.anim_params.loop_count = (int)a->plays;
     options.anim_params.bgcolor = 0;
     options.minimize_size = 1;
-    options.allow_mixed = a->out->quality != LOSSLESS;
+    options.allow_mixed = a->mixed;
     return WebPAnimEncoderNew(vips_image_get_width(frame), vips_image_get_height(frame), &options);
+}
+
+static bool webp_config(const Anim *a, bool lossless, WebPConfig *out)
+{
+    if (!WebPConfigInit(out))
+        return false;
+    out->method = (int)a->recipe->effort;
+    out->lossless = lossless;
+    out->quality = lossless ? LOSSLESS_EFFORT : (float)a->out->quality;
+    return true;
+}
+
+static bool webp_import(VipsImage *frame, WebPPicture *out)
+{
+    if (!WebPPictureInit(out))
+        return false;
+    out->width = vips_image_get_width(frame);
+    out->height = vips_image_get_height(frame);
+    out->use_argb = 1;
+    const uint8_t *data = VIPS_IMAGE_ADDR(frame, 0, 0);
+    const int stride = (int)VIPS_IMAGE_SIZEOF_LINE(frame);
+    return vips_image_get_bands(frame) == 4 ? WebPPictureImportRGBA(out, data, stride) != 0 : WebPPictureImportRGB(out, data, stride) != 0;
 }
 
 static bool webp_add(const Anim *a, WebPAnimEncoder *encoder, VipsImage *frame, int at_ms)
 {
     WebPConfig config;
-    WebPPicture picture;
-    if (!WebPConfigInit(&config) || !WebPPictureInit(&picture))
-        return false;
-    config.method = (int)a->recipe->effort;
-    config.lossless = a->out->quality == LOSSLESS;
-    config.quality = config.lossless ? 75 : (float)a->out->quality;
-    picture.width = vips_image_get_width(frame);
-    picture.height = vips_image_get_height(frame);
-    picture.use_argb = 1;
-    const uint8_t *data = VIPS_IMAGE_ADDR(frame, 0, 0);
-    const int stride = (int)VIPS_IMAGE_SIZEOF_LINE(frame);
-    const bool imported = vips_image_get_bands(frame) == 4 ? WebPPictureImportRGBA(&picture, data, stride) != 0
-                                                           : WebPPictureImportRGB(&picture, data, stride) != 0;
-    const bool ok = imported && WebPAnimEncoderAdd(encoder, &picture, at_ms, &config) != 0;
+    WebPPicture picture = { 0 };
+    const bool ok = webp_config(a, a->out->quality == LOSSLESS, &config) && webp_import(frame, &picture) &&
+                    WebPAnimEncoderAdd(encoder, &picture, at_ms, &config) != 0;
     WebPPictureFree(&picture);
     return ok;
 }
@@ -192,6 +207,38 @@ static bool webp_frame(Anim *a, WebPAnimEncoder **encoder, unsigned i, unsigned 
     g_clear_object(&lazy);
     tell(a, i + 1, a->frames);
     return ok;
+}
+
+/* 0 = failed. */
+static size_t still_bytes(const Anim *a, VipsImage *frame, bool lossless)
+{
+    WebPConfig config;
+    WebPPicture picture = { 0 };
+    WebPMemoryWriter writer;
+    WebPMemoryWriterInit(&writer);
+    bool ok = webp_config(a, lossless, &config) && webp_import(frame, &picture);
+    picture.writer = WebPMemoryWrite;
+    picture.custom_ptr = &writer;
+    ok = ok && WebPEncode(&config, &picture) != 0;
+    const size_t size = ok ? writer.size : 0;
+    WebPPictureFree(&picture);
+    WebPMemoryWriterClear(&writer);
+    return size;
+}
+
+/* By a frame from the middle: many begin in black. Leaves the frames opened anew. */
+static bool choose_mixed(Anim *a, unsigned edge_px)
+{
+    if (a->out->quality == LOSSLESS)
+        return true;
+    VipsImage *lazy = frame_at(a, a->frames / 2, edge_px);
+    VipsImage *frame = lazy != NULL ? vips_image_copy_memory(lazy) : NULL;
+    const size_t lossy = frame != NULL ? still_bytes(a, frame, false) : 0;
+    const size_t lossless = frame != NULL && !too_late(a) ? still_bytes(a, frame, true) : 0;
+    a->mixed = (double)lossless <= lossless_chance * (double)lossy;
+    g_clear_object(&frame);
+    g_clear_object(&lazy);
+    return lossy > 0 && lossless > 0 && open_frames(a);
 }
 
 static GBytes *encode_webp(Anim *a, unsigned edge_px)
@@ -298,9 +345,37 @@ static void keep_original(Anim *a, GBytes *file, const char *why)
     out->bytes = cleaned;
 }
 
+/* Of a WebP; a GIF has no place for them. NULL when there is none. */
+static GBytes *field(const Anim *a, const char *name)
+{
+    const void *data = NULL;
+    size_t size = 0;
+    if (vips_image_get_typeof(a->tall, name) == 0 || vips_image_get_blob(a->tall, name, &data, &size) != 0 || size == 0)
+        return NULL;
+    return g_bytes_new(data, size);
+}
+
+/* What the recipe lets stay of the source's metadata. Takes bytes. */
+static GBytes *insert_metadata(const Anim *a, GBytes *bytes)
+{
+    g_autoptr(GBytes) found = field(a, VIPS_META_EXIF_NAME);
+    g_autoptr(GBytes) icc = a->recipe->keep_profile ? field(a, VIPS_META_ICC_NAME) : NULL;
+    g_autoptr(GBytes) xmp = a->recipe->metadata == METADATA_ALL ? field(a, VIPS_META_XMP_NAME) : NULL;
+    g_autoptr(GBytes) exif = NULL;
+    if (found != NULL)
+        exif = metadata_exif(g_bytes_get_data(found, NULL), g_bytes_get_size(found), a->recipe->metadata, 0);
+    if (exif == NULL && icc == NULL && xmp == NULL)
+        return bytes;
+    GBytes *whole = metadata_insert(IMG_WEBP, bytes, exif, icc, xmp);
+    g_bytes_unref(bytes);
+    return whole;
+}
+
 /* Takes bytes. */
 static bool keep_encoded(Anim *a, GBytes *bytes)
 {
+    if (bytes != NULL && a->out->format == IMG_WEBP)
+        bytes = insert_metadata(a, bytes);
     if (bytes == NULL)
         return false;
     a->out->encodes++;
@@ -327,7 +402,8 @@ static bool encode_smaller(Anim *a)
     const unsigned smaller_px = (unsigned)(edge_px * sqrt(ratio));
     a->percent_from = a->percent_to;
     a->percent_to = 100;
-    a->out->quality = a->out->quality == LOSSLESS ? LOSSLESS : (a->out->quality + a->recipe->min_quality) / 2;
+    if (a->out->quality != LOSSLESS)
+        a->out->quality = (a->out->quality + a->recipe->min_quality) / 2;
     return open_frames(a) && encode(a, MIN(edge_px, MAX(smaller_px, EDGE_FLOOR_PX)));
 }
 
@@ -340,7 +416,8 @@ static bool source_is_allowed(const Anim *a)
 static void make(Anim *a, GBytes *file)
 {
     const unsigned edge_px = a->recipe->max_edge_px != 0 ? a->recipe->max_edge_px : RECIPE_EDGE_MAX;
-    if (!encode(a, edge_px) || (!within(a, g_bytes_get_size(a->out->bytes)) && !encode_smaller(a))) {
+    if ((a->out->format == IMG_WEBP && !choose_mixed(a, edge_px)) || !encode(a, edge_px) ||
+        (!within(a, g_bytes_get_size(a->out->bytes)) && !encode_smaller(a))) {
         fail_after_error(a);
         return;
     }
