@@ -1,19 +1,11 @@
 #include "imgpool.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fault.h"
-#include "imgproc/wire.h"
-#include "imgworker.h"
-#include "mailbox.h"
-#include "spool.h"
+#include "imgkeeper.h"
+#include "imgproc/imgproc.h"
 
 enum {
     DEFAULT_SPOOL_MIB = 512,
@@ -21,95 +13,25 @@ enum {
     DEFAULT_DEADLINE_MS = 60000,
     WORKERS_MAX = 64,
     MEMORY_PER_WORKER_MIB = 512,
-    QUEUE_MAX = 64, /* pictures waiting or at work; each holds a descriptor */
-    TRIES_MAX = 2,
-    PROGRESS_MAX = 200, /* messages a picture; a worker that says more is broken */
-    IDLE_STOP_S = 30,   /* an idle worker keeps some 40 MB */
+    QUEUE_MAX = 64,                /* pictures waiting or at work; each holds a descriptor */
+    CLEANED_MORE_BYTES = 64 << 10, /* by which a source may grow when its EXIF is written anew */
 };
 
-/* One picture on its way. Belongs to the engine thread, then to the keeper, then to the engine again. */
+/* A submitted job that nobody cancelled. */
 typedef struct {
-    uint32_t id;
-    int fd;
-    uint64_t source_bytes;
-    char *key;
-    char recipe[RECIPE_TEXT_MAX];
-    uint64_t max_bytes;
-    /* keeper */
-    unsigned tries;
-    unsigned heard; /* progress messages */
-    int temp_fd;
-    char *temp; /* NULL = no file */
-    /* outcome */
-    bool cancelled;
-    GError *error;
-    WireResult result;
-} Task;
-
-typedef struct {
-    Task *task;         /* to do, or NULL: */
-    uint32_t cancel_id; /* to stop */
-} Order;
-
-typedef struct {
-    ImgWorker process;
-    Task *task;
-    int64_t until_us; /* with a task: when it is given up; without: when the worker is stopped */
-} Slot;
+    ImgTask *task;
+    ImgOutcome *outcome; /* with the objects that were in the spool */
+} Live;
 
 struct ImgPool {
-    /* fixed after new */
     void (*wake)(void *ctx);
     void *wake_ctx;
-    char *worker_path;
-    unsigned n_slots;
-    unsigned deadline_ms;
-    Spool *spool; /* the keeper uses spool_temp_* only */
-    int event_fd;
-    pthread_t thread;
-    /* shared */
-    Mailbox *orders; /* Order, to the keeper */
-    Mailbox *done;   /* Task, to the engine */
-    bool stopping;
-    /* engine thread */
-    GHashTable *live; /* id -> user */
-    GQueue ready;     /* ImgOutcome found in the spool */
+    Spool *spool;
+    ImgKeeper *keeper;
+    GHashTable *live; /* ImgTask.id -> Live */
+    GQueue ready;     /* ImgOutcome that needed no worker */
     unsigned handed;  /* tasks that the keeper has */
-    uint32_t last_id;
-    /* keeper */
-    GQueue waiting; /* Task */
-    Slot *slots;
-    unsigned serial;
 };
-
-static const struct {
-    const char *content_type, *extension;
-} formats[] = {
-    [WIRE_WEBP] = { "image/webp", "webp" },
-    [WIRE_JPEG] = { "image/jpeg", "jpg" },
-};
-
-static void task_free(gpointer data)
-{
-    Task *t = data;
-    if (t == NULL)
-        return;
-    if (t->fd >= 0)
-        close(t->fd);
-    if (t->temp_fd >= 0)
-        close(t->temp_fd);
-    g_free(t->key);
-    g_free(t->temp);
-    g_clear_error(&t->error);
-    g_free(t);
-}
-
-static void order_free(gpointer data)
-{
-    Order *o = data;
-    task_free(o->task);
-    g_free(o);
-}
 
 static void object_clear(ImgObject *o)
 {
@@ -118,6 +40,7 @@ static void object_clear(ImgObject *o)
     g_free(o->extension);
     g_free(o->recipe);
     g_free(o->note);
+    *o = (ImgObject){ 0 };
 }
 
 void imgpool_outcome_free(ImgOutcome *o)
@@ -126,257 +49,26 @@ void imgpool_outcome_free(ImgOutcome *o)
         return;
     g_clear_error(&o->error);
     g_free(o->failed);
-    for (unsigned i = 0; i < o->n; i++)
+    for (unsigned i = 0; i < G_N_ELEMENTS(o->objects); i++)
         object_clear(&o->objects[i]);
     g_clear_pointer(&o->rgb, g_bytes_unref);
     g_free(o);
 }
 
-/* --- keeper thread --- */
-
-static void drop_temp(ImgPool *p, Task *t)
+static void let_go_all(ImgPool *p, ImgOutcome *o)
 {
-    if (t->temp_fd >= 0)
-        close(t->temp_fd);
-    t->temp_fd = -1;
-    if (t->temp != NULL)
-        spool_temp_drop(p->spool, t->temp);
-    g_clear_pointer(&t->temp, g_free);
-}
-
-/* The task goes back to the engine; only a made picture keeps its temporary file. */
-static void finish(ImgPool *p, Task *t)
-{
-    if (t->cancelled || t->error != NULL || t->result.outcome != WIRE_MADE)
-        drop_temp(p, t);
-    close(t->fd);
-    t->fd = -1;
-    mailbox_send(p->done, t);
-}
-
-static void free_slot(Slot *slot)
-{
-    slot->task = NULL;
-    slot->until_us = g_get_monotonic_time() + (int64_t)IDLE_STOP_S * G_USEC_PER_SEC;
-}
-
-/* The worker died, hung or lied: away with it; its picture gets one more try. */
-static void worker_failed(ImgPool *p, Slot *slot, const char *how)
-{
-    Task *t = slot->task;
-    imgworker_stop(&slot->process);
-    free_slot(slot);
-    if (t == NULL)
-        return;
-    drop_temp(p, t);
-    if (t->tries < TRIES_MAX) {
-        g_queue_push_head(&p->waiting, t);
-        return;
-    }
-    fault_set(&t->error, FAULT_IMAGE, "the picture worker %s on each of %d tries", how, TRIES_MAX);
-    finish(p, t);
-}
-
-static void begin(ImgPool *p, Slot *slot, Task *t)
-{
-    t->tries++;
-    t->heard = 0;
-    t->temp_fd = spool_temp_open(p->spool, t->key, ++p->serial, &t->temp, &t->error);
-    if (t->temp_fd < 0 || (slot->process.pid == 0 && !imgworker_start(&slot->process, p->worker_path, &t->error))) {
-        finish(p, t);
-        return;
-    }
-    WireJob job = { .head.job = t->id, .deadline_ms = p->deadline_ms };
-    g_strlcpy(job.recipe, t->recipe, sizeof job.recipe);
-    slot->task = t;
-    /* the worker looks at its own clock; this one is for workers that do not */
-    slot->until_us = g_get_monotonic_time() + (int64_t)p->deadline_ms * 1000 + (int64_t)MIN(p->deadline_ms, 2000U) * 1000;
-    if (!wire_send_job(slot->process.sock, &job, t->fd, t->temp_fd))
-        worker_failed(p, slot, "died");
-}
-
-static bool result_is_true(const Task *t, const WireResult *r)
-{
-    struct stat st;
-    if (r->outcome != WIRE_MADE)
-        return true;
-    return r->bytes <= MAX(t->max_bytes, t->source_bytes) && fstat(t->temp_fd, &st) == 0 && (uint64_t)st.st_size == r->bytes;
-}
-
-static void take_result(ImgPool *p, Slot *slot, const WireResult *r)
-{
-    Task *t = slot->task;
-    if (!result_is_true(t, r)) {
-        worker_failed(p, slot, "gave a false answer");
-        return;
-    }
-    t->result = *r;
-    if (r->outcome == WIRE_NO_SPACE)
-        fault_set(&t->error, FAULT_SPOOL_FULL, "cannot write to the spool: %s", g_strerror((int)r->errnum));
-    free_slot(slot);
-    finish(p, t);
-}
-
-static void hear(ImgPool *p, Slot *slot)
-{
-    WireMessage message;
-    int fds[2];
-    switch (wire_recv(slot->process.sock, &message, fds)) {
-    case WIRE_AGAIN:
-        return;
-    case WIRE_CLOSED:
-        worker_failed(p, slot, "died");
-        return;
-    case WIRE_BAD:
-        worker_failed(p, slot, "talked nonsense");
-        return;
-    case WIRE_GOT:
-        break;
-    }
-    for (unsigned i = 0; i < G_N_ELEMENTS(fds); i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
-    if (slot->task == NULL || message.head.job != slot->task->id || message.head.kind == WIRE_JOB)
-        worker_failed(p, slot, "talked nonsense");
-    else if (message.head.kind == WIRE_RESULT)
-        take_result(p, slot, &message.result);
-    else if (++slot->task->heard > PROGRESS_MAX)
-        worker_failed(p, slot, "talked nonsense");
-}
-
-static void cancel_task(ImgPool *p, uint32_t id)
-{
-    for (GList *l = p->waiting.head; l != NULL; l = l->next) {
-        Task *t = l->data;
-        if (t->id != id)
-            continue;
-        g_queue_delete_link(&p->waiting, l);
-        t->cancelled = true;
-        finish(p, t);
-        return;
-    }
-    for (unsigned i = 0; i < p->n_slots; i++) {
-        Task *t = p->slots[i].task;
-        if (t == NULL || t->id != id)
-            continue;
-        imgworker_stop(&p->slots[i].process); /* the only stop that is sure to be at once */
-        free_slot(&p->slots[i]);
-        t->cancelled = true;
-        finish(p, t);
-        return;
+    for (unsigned i = 0; i < G_N_ELEMENTS(o->objects); i++) {
+        if (o->objects[i].staged != NULL)
+            spool_let_go(p->spool, o->objects[i].staged);
+        object_clear(&o->objects[i]);
     }
 }
 
-static void obey(ImgPool *p)
+static void live_free(gpointer data)
 {
-    uint64_t count;
-    if (read(p->event_fd, &count, sizeof count) < 0 && errno != EAGAIN && errno != EINTR)
-        g_assert_not_reached();
-    Order *o;
-    while ((o = mailbox_take(p->orders)) != NULL) {
-        if (o->task != NULL)
-            g_queue_push_tail(&p->waiting, g_steal_pointer(&o->task));
-        else
-            cancel_task(p, o->cancel_id);
-        order_free(o);
-    }
-}
-
-/* A worker that runs and waits is better than one to be started. */
-static Slot *free_worker(ImgPool *p)
-{
-    Slot *cold = NULL;
-    for (unsigned i = 0; i < p->n_slots; i++) {
-        if (p->slots[i].task != NULL)
-            continue;
-        if (p->slots[i].process.pid != 0)
-            return &p->slots[i];
-        if (cold == NULL)
-            cold = &p->slots[i];
-    }
-    return cold;
-}
-
-static void start_waiting(ImgPool *p)
-{
-    Slot *slot;
-    while (!g_queue_is_empty(&p->waiting) && (slot = free_worker(p)) != NULL)
-        begin(p, slot, g_queue_pop_head(&p->waiting));
-}
-
-static void end_overdue(ImgPool *p, int64_t now_us)
-{
-    for (unsigned i = 0; i < p->n_slots; i++) {
-        Slot *slot = &p->slots[i];
-        if (slot->process.pid == 0 || now_us < slot->until_us)
-            continue;
-        if (slot->task != NULL)
-            worker_failed(p, slot, "hung");
-        else
-            imgworker_stop(&slot->process);
-    }
-}
-
-/* Sleeps until an order, an answer or the next time limit. */
-static void wait_for_something(ImgPool *p, struct pollfd *fds)
-{
-    int64_t until_us = INT64_MAX;
-    fds[0] = (struct pollfd){ .fd = p->event_fd, .events = POLLIN };
-    for (unsigned i = 0; i < p->n_slots; i++) {
-        const Slot *slot = &p->slots[i];
-        const bool runs = slot->process.pid != 0;
-        fds[i + 1] = (struct pollfd){ .fd = runs ? slot->process.sock : -1, .events = POLLIN };
-        if (runs)
-            until_us = MIN(until_us, slot->until_us);
-    }
-    const int64_t left_us = until_us - g_get_monotonic_time();
-    const int timeout_ms = until_us == INT64_MAX ? -1 : (int)CLAMP(left_us / 1000 + 1, 0, 1000000);
-    if (poll(fds, p->n_slots + 1, timeout_ms) < 0)
-        for (unsigned i = 0; i <= p->n_slots; i++)
-            fds[i].revents = 0;
-}
-
-static void stop_all(ImgPool *p)
-{
-    Task *t;
-    for (unsigned i = 0; i < p->n_slots; i++) {
-        imgworker_stop(&p->slots[i].process);
-        if (p->slots[i].task != NULL)
-            g_queue_push_tail(&p->waiting, g_steal_pointer(&p->slots[i].task));
-    }
-    while ((t = g_queue_pop_head(&p->waiting)) != NULL) {
-        drop_temp(p, t);
-        task_free(t);
-    }
-}
-
-static void *keeper(void *data)
-{
-    ImgPool *p = data;
-    g_autofree struct pollfd *fds = g_new0(struct pollfd, p->n_slots + 1);
-    while (!__atomic_load_n(&p->stopping, __ATOMIC_ACQUIRE)) {
-        start_waiting(p);
-        wait_for_something(p, fds);
-        for (unsigned i = 0; i < p->n_slots; i++)
-            if (fds[i + 1].revents != 0)
-                hear(p, &p->slots[i]);
-        end_overdue(p, g_get_monotonic_time());
-        if (fds[0].revents != 0)
-            obey(p);
-    }
-    obey(p);
-    stop_all(p);
-    return NULL;
-}
-
-/* --- engine thread --- */
-
-static void poke(void *ctx)
-{
-    const ImgPool *p = ctx;
-    const uint64_t one = 1;
-    if (write(p->event_fd, &one, sizeof one) < 0)
-        return; /* full: the keeper is awake anyway */
+    Live *l = data;
+    imgpool_outcome_free(l->outcome);
+    g_free(l);
 }
 
 static unsigned default_workers(void)
@@ -389,6 +81,8 @@ static unsigned default_workers(void)
 ImgPool *imgpool_new(const ImgPoolConf *conf, void (*wake)(void *ctx), void *ctx, GError **error)
 {
     const uint64_t spool_bytes = conf->spool_bytes != 0 ? conf->spool_bytes : (uint64_t)DEFAULT_SPOOL_MIB << 20;
+    const unsigned workers = MIN(conf->workers != 0 ? conf->workers : default_workers(), WORKERS_MAX);
+    const unsigned deadline_ms = conf->deadline_ms != 0 ? conf->deadline_ms : DEFAULT_DEADLINE_MS;
     Spool *spool = spool_new(conf->spool_dir, spool_bytes, conf->spool_files != 0 ? conf->spool_files : DEFAULT_SPOOL_FILES, error);
     if (spool == NULL)
         return NULL;
@@ -396,47 +90,21 @@ ImgPool *imgpool_new(const ImgPoolConf *conf, void (*wake)(void *ctx), void *ctx
     p->spool = spool;
     p->wake = wake;
     p->wake_ctx = ctx;
-    p->worker_path = imgworker_find(conf->worker);
-    p->n_slots = MIN(conf->workers != 0 ? conf->workers : default_workers(), WORKERS_MAX);
-    p->deadline_ms = conf->deadline_ms != 0 ? conf->deadline_ms : DEFAULT_DEADLINE_MS;
-    p->slots = g_new0(Slot, p->n_slots);
-    p->live = g_hash_table_new(NULL, NULL);
-    p->orders = mailbox_new(poke, p, order_free);
-    p->done = mailbox_new(wake, ctx, task_free);
-    p->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    fault_quark();
-    const int status = p->event_fd < 0 ? errno : pthread_create(&p->thread, NULL, keeper, p);
-    if (status == 0)
-        return p;
-    fault_set(error, FAULT_MEMORY, "cannot start the keeper of the picture workers: %s", g_strerror(status));
-    p->stopping = true;
-    imgpool_free(p);
-    return NULL;
+    p->live = g_hash_table_new_full(NULL, NULL, NULL, live_free);
+    p->keeper = imgkeeper_new(conf->worker, workers, deadline_ms, spool, wake, ctx, error);
+    if (p->keeper == NULL)
+        g_clear_pointer(&p, imgpool_free);
+    return p;
 }
 
 void imgpool_free(ImgPool *p)
 {
     if (p == NULL)
         return;
-    if (!p->stopping) {
-        __atomic_store_n(&p->stopping, true, __ATOMIC_RELEASE);
-        poke(p);
-        pthread_join(p->thread, NULL);
-    }
-    Task *t;
-    while ((t = mailbox_take(p->done)) != NULL) {
-        drop_temp(p, t);
-        task_free(t);
-    }
-    mailbox_free(p->orders);
-    mailbox_free(p->done);
+    imgkeeper_free(p->keeper);
     g_queue_clear_full(&p->ready, (GDestroyNotify)imgpool_outcome_free);
     g_hash_table_unref(p->live);
-    if (p->event_fd >= 0)
-        close(p->event_fd);
     spool_free(p->spool);
-    g_free(p->slots);
-    g_free(p->worker_path);
     g_free(p);
 }
 
@@ -450,19 +118,7 @@ bool imgpool_takes(const char *content_type, bool vectors)
     return vectors && (g_strcmp0(content_type, "image/svg+xml") == 0 || g_strcmp0(content_type, "application/pdf") == 0);
 }
 
-static ImgOutcome *outcome_of_file(SpoolFile *f, gpointer user)
-{
-    ImgOutcome *o = g_new0(ImgOutcome, 1);
-    o->user = user;
-    o->n = 1;
-    o->objects[0] = (ImgObject){ .staged = f->staged,
-                                 .staged_bytes = f->bytes,
-                                 .content_type = f->content_type,
-                                 .extension = f->extension,
-                                 .recipe = f->recipe,
-                                 .note = f->note };
-    return o;
-}
+/* ------------------------------------------------------------------ in */
 
 /* Without the keeper's help: from the spool, or a mistake of the caller's. */
 static void answer_at_once(ImgPool *p, ImgOutcome *o)
@@ -471,46 +127,114 @@ static void answer_at_once(ImgPool *p, ImgOutcome *o)
     p->wake(p->wake_ctx);
 }
 
-bool imgpool_submit(ImgPool *p, int fd, const SourceId *src, const char *const *recipes, unsigned n, gpointer user)
+/* False: *error_out says which is none. */
+static bool read_recipes(const char *const *texts, unsigned n, ImgRecipe *recipes_out, GError **error)
 {
-    g_assert(n == 1);
-    const char *preset = recipes[0];
-    ImgRecipe recipe;
-    char text[RECIPE_TEXT_MAX];
-    SpoolFile f;
-    if (!recipe_parse(preset, &recipe, NULL)) {
-        ImgOutcome *o = g_new0(ImgOutcome, 1);
-        o->user = user;
-        fault_set(&o->error, FAULT_USAGE, "no such way to prepare pictures: %s", preset);
+    for (unsigned i = 0; i < n; i++) {
+        g_autofree char *why = NULL;
+        if (!recipe_parse(texts[i], &recipes_out[i], &why)) {
+            fault_set(error, FAULT_USAGE, "no such way to prepare pictures: %s: %s", texts[i], why);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void object_of_file(ImgObject *o, SpoolFile *f)
+{
+    *o = (ImgObject){ .staged = f->staged,
+                      .staged_bytes = f->bytes,
+                      .content_type = f->content_type,
+                      .extension = f->extension,
+                      .recipe = f->recipe,
+                      .note = f->note,
+                      .picture = f->picture };
+}
+
+/* What is in the spool goes to the outcome, the rest to the task. */
+static void divide(ImgPool *p, const SourceId *src, const ImgRecipe *recipes, ImgOutcome *o, ImgTask *t)
+{
+    for (unsigned i = 0; i < o->n; i++) {
+        SpoolFile f;
+        ImgMaking *m = &t->making[t->n];
+        recipe_text(&recipes[i], m->recipe);
+        g_autofree char *key = spool_key(src, m->recipe);
+        if (spool_find(p->spool, key, &f)) {
+            object_of_file(&o->objects[i], &f);
+            continue;
+        }
+        m->index = i;
+        m->key = g_steal_pointer(&key);
+        m->bytes_max = MIN(MAX(recipes[i].max_bytes, src->size_bytes) + CLEANED_MORE_BYTES, (uint64_t)RECIPE_BYTES_MAX);
+        t->reserved_bytes += m->bytes_max;
+        t->n++;
+    }
+}
+
+static void hand_over(ImgPool *p, ImgTask *t, ImgOutcome *o)
+{
+    Live *l = g_new0(Live, 1);
+    *l = (Live){ .task = t, .outcome = o };
+    imgkeeper_send(p->keeper, t);
+    g_hash_table_insert(p->live, GUINT_TO_POINTER(t->id), l);
+    p->handed++;
+}
+
+static bool begin(ImgPool *p, ImgTask *t, ImgOutcome *o)
+{
+    if (t->n == 0) {
+        imgtask_free(t);
         answer_at_once(p, o);
         return true;
     }
-    recipe_text(&recipe, text);
-    g_autofree char *key = spool_key(src, text);
-    if (spool_find(p->spool, key, &f)) {
-        answer_at_once(p, outcome_of_file(&f, user));
+    if (p->handed < QUEUE_MAX && spool_reserve(p->spool, t->reserved_bytes, t->n, o->n - t->n)) {
+        hand_over(p, t, o);
         return true;
     }
-    if (p->handed >= QUEUE_MAX || !spool_reserve(p->spool, recipe.max_bytes))
-        return false;
-    const int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (own < 0) {
-        spool_unreserve(p->spool, recipe.max_bytes);
-        return false;
+    imgtask_free(t);
+    let_go_all(p, o);
+    imgpool_outcome_free(o);
+    return false;
+}
+
+bool imgpool_submit(ImgPool *p, int fd, const SourceId *src, const char *const *recipes, unsigned n, gpointer user)
+{
+    g_assert(n >= 1 && n <= RECIPES_MAX);
+    ImgRecipe read[RECIPES_MAX];
+    g_autoptr(GError) error = NULL;
+    const bool known = read_recipes(recipes, n, read, &error);
+    ImgTask *t = known ? imgtask_new(fd) : NULL;
+    if (known && t == NULL)
+        return false; /* no descriptor left: later */
+    ImgOutcome *o = g_new0(ImgOutcome, 1);
+    o->user = user;
+    if (!known) {
+        o->error = g_steal_pointer(&error);
+        answer_at_once(p, o);
+        return true;
     }
-    Task *t = g_new0(Task, 1);
-    *t = (Task){ .id = ++p->last_id,
-                 .fd = own,
-                 .temp_fd = -1,
-                 .source_bytes = src->size_bytes,
-                 .key = g_steal_pointer(&key),
-                 .max_bytes = recipe.max_bytes };
-    g_strlcpy(t->recipe, text, sizeof t->recipe);
-    g_hash_table_insert(p->live, GUINT_TO_POINTER(t->id), user);
-    p->handed++;
-    Order *o = g_new0(Order, 1);
-    o->task = t;
-    mailbox_send(p->orders, o);
+    o->n = n;
+    divide(p, src, read, o, t);
+    return begin(p, t, o);
+}
+
+static gboolean is_preview(gpointer id, gpointer live, gpointer user)
+{
+    (void)id, (void)user;
+    return ((const Live *)live)->task->preview_px != 0;
+}
+
+bool imgpool_preview(ImgPool *p, int fd, unsigned edge_px, gpointer user)
+{
+    if (g_hash_table_find(p->live, is_preview, NULL) != NULL)
+        return false;
+    ImgTask *t = imgtask_new(fd);
+    if (t == NULL)
+        return false;
+    t->preview_px = CLAMP(edge_px, 1, WIRE_PREVIEW_EDGE_MAX);
+    ImgOutcome *o = g_new0(ImgOutcome, 1);
+    o->user = user;
+    hand_over(p, t, o);
     return true;
 }
 
@@ -521,9 +245,7 @@ void imgpool_cancel(ImgPool *p, gpointer user)
         ImgOutcome *o = l->data;
         if (o->user != user)
             continue;
-        for (unsigned i = 0; i < o->n; i++)
-            if (o->objects[i].staged != NULL)
-                spool_release(p->spool, o->objects[i].staged);
+        let_go_all(p, o);
         imgpool_outcome_free(o);
         g_queue_delete_link(&p->ready, l);
     }
@@ -531,85 +253,117 @@ void imgpool_cancel(ImgPool *p, gpointer user)
     gpointer id, value;
     g_hash_table_iter_init(&iter, p->live);
     while (g_hash_table_iter_next(&iter, &id, &value)) {
-        if (value != user)
+        const Live *l = value;
+        if (l->outcome->user != user)
             continue;
+        imgkeeper_cancel(p->keeper, l->task->id);
+        let_go_all(p, l->outcome);
         g_hash_table_iter_remove(&iter);
-        Order *o = g_new0(Order, 1);
-        o->cancel_id = GPOINTER_TO_UINT(id);
-        mailbox_send(p->orders, o);
     }
 }
 
-static char *text_or_null(const char *text)
+int imgpool_percent(const ImgPool *p, gconstpointer user)
 {
-    return text[0] != 0 ? g_strdup(text) : NULL;
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, p->live);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const Live *l = value;
+        if (l->outcome->user == user && l->task->preview_px == 0)
+            return atomic_load(&l->task->percent);
+    }
+    return -1;
 }
 
-/* The temporary file of a made picture moves into the spool, or away when nobody wants it any more. */
-static ImgOutcome *settle(ImgPool *p, Task *t, bool wanted, gpointer user)
+/* ------------------------------------------------------------------ out */
+
+static SpoolFile file_of_result(const ImgMaking *m)
 {
-    ImgOutcome *o = g_new0(ImgOutcome, 1);
-    o->user = user;
-    char *note = text_or_null(t->result.note);
-    if (fault_code(t->error) == FAULT_IMAGE)
-        o->failed = g_strdup(t->error->message);
-    else
-        o->error = g_steal_pointer(&t->error);
-    o->n = o->error == NULL && o->failed == NULL;
-    o->objects[0].note = note;
-    if (t->temp == NULL)
-        return o;
-    if (!wanted) {
-        drop_temp(p, t);
-        return o;
+    const WireResult *w = &m->result;
+    const ImgResult r = { .kind = IMG_MADE,
+                          .format = (ImgFormat)w->format,
+                          .cleaned = w->cleaned != 0,
+                          .source_format = (ImgFormat)w->source_format,
+                          .source_width_px = w->source_width_px,
+                          .source_height_px = w->source_height_px,
+                          .width_px = w->width_px,
+                          .height_px = w->height_px,
+                          .frames = w->frames,
+                          .quality = w->quality,
+                          .encodes = w->encodes };
+    return (SpoolFile){ .bytes = w->bytes,
+                        .crc = m->crc,
+                        .content_type = g_strdup(img_format_type(r.format)),
+                        .extension = g_strdup(img_format_extension(r.format)),
+                        .recipe = img_result_text(&r),
+                        .note = w->note[0] != 0 ? g_strdup(w->note) : NULL,
+                        .picture = { r.width_px, r.height_px, r.frames, r.quality, r.encodes, r.cleaned } };
+}
+
+/* The temporary files of what was made move into the spool. */
+static bool settle(ImgPool *p, ImgTask *t, ImgOutcome *o)
+{
+    for (unsigned i = 0; i < t->n; i++) {
+        ImgMaking *m = &t->making[i];
+        ImgObject *object = &o->objects[m->index];
+        if (m->result.outcome != WIRE_MADE) {
+            object->note = m->result.note[0] != 0 ? g_strdup(m->result.note) : NULL;
+            spool_temp_drop(p->spool, m->temp);
+            g_clear_pointer(&m->temp, g_free);
+            continue;
+        }
+        SpoolFile f = file_of_result(m);
+        const bool committed = spool_commit(p->spool, m->key, m->temp, &f, &o->error);
+        g_clear_pointer(&m->temp, g_free);
+        if (!committed) {
+            spool_file_clear(&f);
+            return false;
+        }
+        object_of_file(object, &f);
     }
-    SpoolFile f = { .bytes = t->result.bytes,
-                    .content_type = g_strdup(formats[t->result.format].content_type),
-                    .extension = g_strdup(formats[t->result.format].extension),
-                    .recipe = g_strdup(t->result.done),
-                    .note = g_steal_pointer(&o->objects[0].note) };
-    const bool committed = spool_commit(p->spool, t->key, t->temp, &f, &o->error);
-    g_clear_pointer(&t->temp, g_free);
-    if (!committed) {
-        spool_file_clear(&f);
+    return true;
+}
+
+static ImgOutcome *outcome_of_task(ImgPool *p, ImgTask *t, ImgOutcome *o)
+{
+    o->error = g_steal_pointer(&t->error);
+    o->failed = o->error == NULL ? g_steal_pointer(&t->failed) : NULL;
+    o->rgb = g_steal_pointer(&t->rgb);
+    o->width_px = t->width_px;
+    o->height_px = t->height_px;
+    if (o->error == NULL && o->failed == NULL && settle(p, t, o))
         return o;
-    }
-    g_free(o);
-    return outcome_of_file(&f, user);
+    imgkeeper_drop_temps(p->spool, t);
+    let_go_all(p, o);
+    o->n = 0;
+    return o;
 }
 
 ImgOutcome *imgpool_take(ImgPool *p)
 {
     ImgOutcome *o = g_queue_pop_head(&p->ready);
-    Task *t;
-    while (o == NULL && (t = mailbox_take(p->done)) != NULL) {
-        gpointer user = NULL;
-        const bool wanted = g_hash_table_steal_extended(p->live, GUINT_TO_POINTER(t->id), NULL, &user);
+    ImgTask *t;
+    while (o == NULL && (t = imgkeeper_take(p->keeper)) != NULL) {
+        Live *l = g_hash_table_lookup(p->live, GUINT_TO_POINTER(t->id));
         p->handed--;
-        spool_unreserve(p->spool, t->max_bytes);
-        o = settle(p, t, wanted, user);
-        if (!wanted)
-            g_clear_pointer(&o, imgpool_outcome_free);
-        task_free(t);
+        if (t->n > 0)
+            spool_unreserve(p->spool, t->reserved_bytes, t->n);
+        if (l != NULL) {
+            o = outcome_of_task(p, t, g_steal_pointer(&l->outcome));
+            g_hash_table_remove(p->live, GUINT_TO_POINTER(t->id));
+        } else {
+            imgkeeper_drop_temps(p->spool, t);
+        }
+        imgtask_free(t);
     }
     return o;
 }
 
+/* ------------------------------------------------------------------ the spool */
+
 char *imgpool_staged_path(const ImgPool *p, const char *staged)
 {
     return spool_path(p->spool, staged);
-}
-
-bool imgpool_preview(ImgPool *p, int fd, unsigned edge_px, gpointer user)
-{
-    (void)p, (void)fd, (void)edge_px, (void)user;
-    return false;
-}
-
-int imgpool_percent(const ImgPool *p, gconstpointer user)
-{
-    (void)p, (void)user;
-    return -1;
 }
 
 bool imgpool_hold(ImgPool *p, const char *staged)

@@ -2,7 +2,7 @@
  *
  * A worker (hoist-imgproc) gets recipes and open descriptors over a socket pair (imgproc/wire.h) and answers with progress and results.
  * One that dies, hangs past its deadline or talks nonsense is killed and replaced; its picture gets one more try by another worker, then
- * the job ends with `failed` and the caller's policy decides what happens to the file.
+ * the job ends with `failed` and the caller's policy decides what happens to the file. A worker program that cannot be started is not tried again.
  * Spool: results are files in a directory bounded in bytes and count, named by source identity and recipe, so that a restart finds them.
  * A full bound is no error: imgpool_submit says false, try again after the next result or imgpool_release.
  * spool_dir must belong to one state directory: imgpool_sweep deletes what it does not know.
@@ -16,6 +16,7 @@
 
 #include "imgproc/recipe.h"
 #include "source.h"
+#include "spool.h"
 
 typedef struct ImgPool ImgPool;
 
@@ -36,12 +37,13 @@ typedef struct {
     char *extension;    /* "webp"; NULL when as it is */
     char *recipe;       /* what was done: "jpeg 6000x4000 -> webp 1920x1280 q80, 2 encodes"; NULL when as it is */
     char *note;         /* or NULL: "already small enough" */
+    SpoolPicture picture; /* when staged */
 } ImgObject;
 
 typedef struct {
     gpointer user;
     GError *error; /* FAULT_SPOOL_FULL (disk), FAULT_USAGE (a recipe that is none), or NULL */
-    char *failed;  /* the picture defeats the recipes: why, for people ("the picture is damaged (...)"); no objects then. Or NULL */
+    char *failed;  /* the picture defeats one of the recipes, or the workers, or there are none: why, for people; no objects then. Or NULL */
     unsigned n;    /* objects, one for each recipe, in their order */
     ImgObject objects[RECIPES_MAX];
     GBytes *rgb;   /* of a preview: width_px * height_px * 3; NULL: failed says why */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -10,9 +11,9 @@
 
 #include "build-config.h"
 #include "fault.h"
-#include "imgproc/wire.h"
+#include "hoist.h"
 
-enum { SOCKET_FD = 3, PASS_FD_LEAST = 10 };
+enum { SOCKET_FD = 3, PASS_FD_LEAST = 10, HELLO_MS = 5000 };
 
 char *imgworker_find(const char *configured)
 {
@@ -102,4 +103,36 @@ void imgworker_stop(ImgWorker *w)
     while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
         continue;
     *w = (ImgWorker){ .sock = -1 };
+}
+
+static bool hear_hello(const ImgWorker *w, WireHello *out, GError **error)
+{
+    struct pollfd p = { .fd = w->sock, .events = POLLIN };
+    WireMessage m;
+    WireFds fds;
+    if (poll(&p, 1, HELLO_MS) <= 0) {
+        fault_set(error, FAULT_IMAGE, "the picture worker says nothing for %d s", HELLO_MS / 1000);
+        return false;
+    }
+    const WireGot got = wire_recv(w->sock, &m, &fds);
+    if (got == WIRE_GOT && m.head.kind == WIRE_HELLO) {
+        *out = m.hello;
+        return true;
+    }
+    if (got == WIRE_GOT)
+        wire_fds_close(&fds);
+    fault_set(error, FAULT_IMAGE,
+              got == WIRE_CLOSED ? "the picture worker ended as soon as it was started"
+                                 : "the picture worker is of another version of " HOIST_APP);
+    return false;
+}
+
+bool imgworker_hello(const char *path, WireHello *out, GError **error)
+{
+    ImgWorker w = { 0 };
+    if (!imgworker_start(&w, path, error))
+        return false;
+    const bool heard = hear_hello(&w, out, error);
+    imgworker_stop(&w);
+    return heard;
 }

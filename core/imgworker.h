@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "imgproc/wire.h"
+
 typedef struct {
     pid_t pid; /* 0 = not running */
     int sock;  /* non-blocking, close-on-exec */
@@ -22,3 +24,5 @@ char *imgworker_find(const char *configured);
 bool imgworker_start(ImgWorker *w, const char *path, GError **error);
 /* Kills and reaps; nothing to do when it does not run. */
 void imgworker_stop(ImgWorker *w);
+/* Starts one, waits for its hello - a few seconds at most - and stops it. FAULT_IMAGE says what happened instead. */
+bool imgworker_hello(const char *path, WireHello *out, GError **error);

@@ -10,17 +10,19 @@
 #include <unistd.h>
 
 #include "crash.h"
+#include "digest.h"
 #include "fault.h"
 #include "imgproc/recipe.h"
 
-enum { KEY_LENGTH = 40, EXTENSION_MAX = 5, META_BYTES_MAX = 4096 };
+enum { KEY_LENGTH = 40, EXTENSION_MAX = 5, META_BYTES_MAX = 4096, READ_BYTES = 256 << 10 };
 
 #define META_GROUP "file"
 
 typedef struct {
-    uint64_t bytes;
+    uint64_t bytes, crc;
     unsigned holds;
     uint64_t order; /* of arrival */
+    bool unread;    /* of an earlier run, and not compared with its CRC yet */
 } Entry;
 
 struct Spool {
@@ -80,12 +82,13 @@ char *spool_key(const SourceId *src, const char *recipe)
     return key;
 }
 
-static void add_entry(Spool *s, const char *staged, uint64_t bytes, unsigned holds)
+static Entry *add_entry(Spool *s, const SpoolFile *f)
 {
     Entry *e = g_new0(Entry, 1);
-    *e = (Entry){ .bytes = bytes, .holds = holds, .order = ++s->arrivals };
-    g_hash_table_insert(s->entries, g_strdup(staged), e);
-    s->bytes += bytes;
+    *e = (Entry){ .bytes = f->bytes, .crc = f->crc, .order = ++s->arrivals };
+    g_hash_table_insert(s->entries, g_strdup(f->staged), e);
+    s->bytes += f->bytes;
+    return e;
 }
 
 static void delete_files(const Spool *s, const char *staged)
@@ -121,6 +124,20 @@ static char *read_small(const Spool *s, const char *name, gsize *size_out)
     return text;
 }
 
+static const struct {
+    const char *name;
+    size_t offset;
+} numbers[] = {
+    { "width", offsetof(SpoolPicture, width_px) },  { "height", offsetof(SpoolPicture, height_px) },
+    { "frames", offsetof(SpoolPicture, frames) },   { "quality", offsetof(SpoolPicture, quality) },
+    { "encodes", offsetof(SpoolPicture, encodes) },
+};
+
+static unsigned *number_of(SpoolPicture *p, size_t i)
+{
+    return (unsigned *)((char *)p + numbers[i].offset);
+}
+
 static bool meta_parse(const char *text, gsize size, SpoolFile *out)
 {
     g_autoptr(GKeyFile) kf = g_key_file_new();
@@ -133,6 +150,10 @@ static bool meta_parse(const char *text, gsize size, SpoolFile *out)
     f.extension = g_key_file_get_string(kf, META_GROUP, "extension", NULL);
     f.recipe = g_key_file_get_string(kf, META_GROUP, "recipe", NULL);
     f.note = g_key_file_get_string(kf, META_GROUP, "note", NULL);
+    f.crc = g_key_file_get_uint64(kf, META_GROUP, "crc64", NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
+        *number_of(&f.picture, i) = (unsigned)g_key_file_get_uint64(kf, META_GROUP, numbers[i].name, NULL);
+    f.picture.cleaned = g_key_file_get_boolean(kf, META_GROUP, "cleaned", NULL);
     if (f.staged == NULL || !is_ours(f.staged) || f.content_type == NULL || f.extension == NULL || f.recipe == NULL) {
         spool_file_clear(&f);
         return false;
@@ -159,7 +180,7 @@ static bool describe(const Spool *s, const char *meta, SpoolFile *out)
     return false;
 }
 
-static bool write_meta(const Spool *s, const char *meta, const SpoolFile *f)
+static bool write_meta(const Spool *s, const char *meta, SpoolFile *f)
 {
     g_autoptr(GKeyFile) kf = g_key_file_new();
     g_key_file_set_string(kf, META_GROUP, "name", f->staged);
@@ -169,6 +190,10 @@ static bool write_meta(const Spool *s, const char *meta, const SpoolFile *f)
     g_key_file_set_string(kf, META_GROUP, "recipe", f->recipe);
     if (f->note != NULL)
         g_key_file_set_string(kf, META_GROUP, "note", f->note);
+    g_key_file_set_uint64(kf, META_GROUP, "crc64", f->crc);
+    for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
+        g_key_file_set_uint64(kf, META_GROUP, numbers[i].name, *number_of(&f->picture, i));
+    g_key_file_set_boolean(kf, META_GROUP, "cleaned", f->picture.cleaned);
     gsize size;
     g_autofree char *text = g_key_file_to_data(kf, &size, NULL);
     const int fd = openat(s->dir_fd, meta, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -190,7 +215,7 @@ static void take_stock(Spool *s, GPtrArray *names)
         SpoolFile f;
         if (!g_str_has_suffix(names->pdata[i], ".meta") || !describe(s, names->pdata[i], &f))
             continue;
-        add_entry(s, f.staged, f.bytes, 0);
+        add_entry(s, &f)->unread = true;
         spool_file_clear(&f);
     }
     g_autoptr(GHashTable) metas = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -275,31 +300,31 @@ static const char *oldest_unheld(Spool *s)
     return oldest;
 }
 
-/* An empty spool takes one file whatever its bounds are, or nothing would ever move. */
-static bool has_room(const Spool *s, uint64_t bytes)
+/* An empty spool takes one job whatever its bounds are, or nothing would ever move. */
+static bool has_room(const Spool *s, uint64_t bytes, unsigned files, unsigned own)
 {
-    const unsigned files = g_hash_table_size(s->entries) + s->reserved_files;
-    return files == 0 || (files < s->files_max && s->bytes + s->reserved_bytes + bytes <= s->bytes_max);
+    const unsigned there = g_hash_table_size(s->entries) + s->reserved_files;
+    return there <= own || (there + files <= s->files_max && s->bytes + s->reserved_bytes + bytes <= s->bytes_max);
 }
 
-bool spool_reserve(Spool *s, uint64_t bytes)
+bool spool_reserve(Spool *s, uint64_t bytes, unsigned files, unsigned own)
 {
     const char *unheld;
-    while (!has_room(s, bytes) && (unheld = oldest_unheld(s)) != NULL) {
+    while (!has_room(s, bytes, files, own) && (unheld = oldest_unheld(s)) != NULL) {
         g_autofree char *name = g_strdup(unheld);
         drop_entry(s, name);
     }
-    if (!has_room(s, bytes))
+    if (!has_room(s, bytes, files, own))
         return false;
     s->reserved_bytes += bytes;
-    s->reserved_files++;
+    s->reserved_files += files;
     return true;
 }
 
-void spool_unreserve(Spool *s, uint64_t bytes)
+void spool_unreserve(Spool *s, uint64_t bytes, unsigned files)
 {
     s->reserved_bytes -= bytes;
-    s->reserved_files--;
+    s->reserved_files -= files;
 }
 
 bool spool_commit(Spool *s, const char *key, const char *temp, SpoolFile *f, GError **error)
@@ -326,7 +351,7 @@ bool spool_commit(Spool *s, const char *key, const char *temp, SpoolFile *f, GEr
         return false;
     }
     crash_point("spool");
-    add_entry(s, f->staged, f->bytes, 1);
+    add_entry(s, f)->holds = 1;
     return true;
 }
 
@@ -344,16 +369,34 @@ bool spool_find(Spool *s, const char *key, SpoolFile *out)
     return true;
 }
 
+static bool is_whole(const Spool *s, const char *staged, const Entry *e)
+{
+    const int fd = openat(s->dir_fd, staged, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return false;
+    g_autofree uint8_t *buffer = g_malloc(READ_BYTES);
+    uint64_t crc = 0, bytes = 0;
+    ssize_t n;
+    while ((n = read(fd, buffer, READ_BYTES)) > 0 && bytes <= e->bytes) {
+        crc = crc_update(DIGEST_CRC64NVME, crc, buffer, (size_t)n);
+        bytes += (uint64_t)n;
+    }
+    close(fd);
+    return n == 0 && bytes == e->bytes && crc == e->crc;
+}
+
 bool spool_hold(Spool *s, const char *staged)
 {
     struct stat st;
     Entry *e = g_hash_table_lookup(s->entries, staged);
     if (e == NULL)
         return false;
-    if (e->holds == 0 && fstatat(s->dir_fd, staged, &st, AT_SYMLINK_NOFOLLOW) != 0) {
-        drop_entry(s, staged); /* somebody emptied the cache */
+    const bool gone = e->holds == 0 && fstatat(s->dir_fd, staged, &st, AT_SYMLINK_NOFOLLOW) != 0; /* somebody emptied the cache */
+    if (gone || (e->unread && !is_whole(s, staged, e))) {
+        drop_entry(s, staged);
         return false;
     }
+    e->unread = false;
     e->holds++;
     return true;
 }
@@ -398,7 +441,7 @@ int spool_temp_open(const Spool *s, const char *key, unsigned serial, char **nam
 {
     g_autofree char *name = g_strdup_printf("%s.%u.tmp", key, serial);
     crash_point("spool");
-    const int fd = openat(s->dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    const int fd = openat(s->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         fault_errno(error, "cannot write to the spool");
         return -1;

@@ -58,6 +58,10 @@ typedef struct {
 
 /* Once a process, before threads start: libvips without untrusted loaders, one thread a picture, no cache, all modules loaded. */
 bool img_init(const char *argv0);
+/* What this machine's libvips can do, after img_init (abilities.c): its version, and bits 1u << ImgFormat. */
+const char *img_library_version(void);
+unsigned img_readable(void);
+unsigned img_writable(void);
 /* fd: a regular file open for reading; its offset moves. out[n] is overwritten; img_result_clear each. 1 <= n <= RECIPES_MAX. */
 void img_render(int fd, const ImgRecipe *recipes, unsigned n, const ImgWatch *watch, ImgResult *out);
 /* "jpeg 6000x4000 -> webp 1920x1280 q80, 2 encodes", "jpeg 800x600, metadata removed"; caller frees. "" for IMG_AS_IS and IMG_FAILED. */

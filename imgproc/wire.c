@@ -7,12 +7,12 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { MAGIC = 0x48494d47, N_FDS = 2 };
+enum { MAGIC = 0x48494d47, FRAMES_MAX = 1000000 };
 
 /* room for more descriptors than a message may carry, so that a surplus arrives and can be closed */
 typedef union {
     struct cmsghdr align;
-    char bytes[CMSG_SPACE(4 * sizeof(int))];
+    char bytes[CMSG_SPACE((WIRE_FDS_MAX + 2) * sizeof(int))];
 } Control;
 
 bool wire_pair(int sockets_out[2])
@@ -20,24 +20,53 @@ bool wire_pair(int sockets_out[2])
     return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets_out) == 0;
 }
 
-static WireHead head_of(WireKind kind, uint32_t job)
+void wire_fds_close(WireFds *fds)
 {
-    return (WireHead){ .magic = MAGIC, .version = WIRE_VERSION, .kind = (uint16_t)kind, .job = job };
+    for (unsigned i = 0; i < G_N_ELEMENTS(fds->fd); i++) {
+        if (i < fds->n)
+            close(fds->fd[i]);
+        fds->fd[i] = -1;
+    }
+    fds->n = 0;
 }
 
-static bool send_packet(int sock, void *data, size_t size, const int *fds)
+/* 0: no such kind. */
+static size_t size_of_kind(unsigned kind)
 {
-    struct iovec iov = { .iov_base = data, .iov_len = size };
+    switch (kind) {
+    case WIRE_HELLO:
+        return sizeof(WireHello);
+    case WIRE_JOB:
+        return sizeof(WireJob);
+    case WIRE_PREVIEW:
+        return sizeof(WirePreview);
+    case WIRE_PROGRESS:
+        return sizeof(WireProgress);
+    case WIRE_RESULT:
+        return sizeof(WireResult);
+    case WIRE_PIXELS:
+        return sizeof(WirePixels);
+    default:
+        return 0;
+    }
+}
+
+bool wire_send(int sock, WireMessage *m, const WireFds *fds)
+{
+    m->head.magic = MAGIC;
+    m->head.version = WIRE_VERSION;
+    const size_t size = size_of_kind(m->head.kind);
+    struct iovec iov = { .iov_base = m, .iov_len = size };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
     Control control = { 0 };
     if (fds != NULL) {
         msg.msg_control = control.bytes;
-        msg.msg_controllen = CMSG_SPACE(N_FDS * sizeof(int));
+        msg.msg_controllen = CMSG_SPACE(fds->n * sizeof(int));
         struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
         c->cmsg_level = SOL_SOCKET;
         c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(N_FDS * sizeof(int));
-        memcpy(CMSG_DATA(c), fds, N_FDS * sizeof(int));
+        c->cmsg_len = CMSG_LEN(fds->n * sizeof(int));
+        memcpy(CMSG_DATA(c), fds->fd, fds->n * sizeof(int));
     }
     ssize_t n;
     do
@@ -46,29 +75,10 @@ static bool send_packet(int sock, void *data, size_t size, const int *fds)
     return n == (ssize_t)size;
 }
 
-bool wire_send_job(int sock, WireJob *job, int source_fd, int target_fd)
+/* False: more than a message may carry; what is over is closed. */
+static bool take_fds(struct msghdr *msg, WireFds *fds_out)
 {
-    const int fds[N_FDS] = { source_fd, target_fd };
-    job->head = head_of(WIRE_JOB, job->head.job);
-    return send_packet(sock, job, sizeof *job, fds);
-}
-
-bool wire_send_progress(int sock, uint32_t job, unsigned percent)
-{
-    WireProgress progress = { .head = head_of(WIRE_PROGRESS, job), .percent = percent };
-    return send_packet(sock, &progress, sizeof progress, NULL);
-}
-
-bool wire_send_result(int sock, WireResult *result)
-{
-    result->head = head_of(WIRE_RESULT, result->head.job);
-    return send_packet(sock, result, sizeof *result, NULL);
-}
-
-/* Number of descriptors in the message; the first two go to fds_out, the rest are closed. */
-static unsigned take_fds(struct msghdr *msg, int fds_out[N_FDS])
-{
-    unsigned count = 0;
+    bool all = true;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
             continue;
@@ -76,14 +86,14 @@ static unsigned take_fds(struct msghdr *msg, int fds_out[N_FDS])
         for (size_t i = 0; i < n; i++) {
             int fd;
             memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-            if (count < N_FDS)
-                fds_out[count] = fd;
+            if (fds_out->n < WIRE_FDS_MAX)
+                fds_out->fd[fds_out->n++] = fd;
             else
                 close(fd);
-            count++;
+            all = all && i < WIRE_FDS_MAX;
         }
     }
-    return count;
+    return all;
 }
 
 static bool text_is_clean(const char *field, size_t size)
@@ -96,45 +106,99 @@ static bool text_is_clean(const char *field, size_t size)
     return true;
 }
 
+static bool sandbox_is_valid(const SandboxFacts *s)
+{
+    const uint8_t flags[] = { s->landlock_files, s->landlock_net, s->landlock_scoped, s->seccomp, s->no_new_privileges, s->no_core };
+    for (size_t i = 0; i < G_N_ELEMENTS(flags); i++)
+        if (flags[i] > 1)
+            return false;
+    return true;
+}
+
+static bool hello_is_valid(const WireHello *h)
+{
+    return h->head.job == 0 && ((h->reads | h->writes) >> N_IMG_FORMATS) == 0 && sandbox_is_valid(&h->sandbox) &&
+           text_is_clean(h->library, sizeof h->library);
+}
+
+static bool job_is_valid(const WireJob *job, unsigned n_fds)
+{
+    if (job->n < 1 || job->n > RECIPES_MAX || n_fds != 1 + job->n || job->deadline_ms == 0)
+        return false;
+    for (unsigned i = 0; i < RECIPES_MAX; i++)
+        if (!text_is_clean(job->recipes[i], sizeof job->recipes[i]) || (job->recipes[i][0] == 0) != (i >= job->n))
+            return false;
+    return true;
+}
+
+static bool preview_is_valid(const WirePreview *p, unsigned n_fds)
+{
+    return n_fds == 2 && p->deadline_ms > 0 && p->edge_px >= 1 && p->edge_px <= WIRE_PREVIEW_EDGE_MAX && p->background <= 0xffffff;
+}
+
+static bool made_is_valid(const WireResult *r)
+{
+    return r->format > IMG_FORMAT_NONE && r->bytes > 0 && r->bytes <= RECIPE_BYTES_MAX && r->errnum == 0;
+}
+
 static bool result_is_valid(const WireResult *r)
 {
-    if (!text_is_clean(r->done, sizeof r->done) || !text_is_clean(r->note, sizeof r->note))
-        return false;
+    const bool in_range = r->index < RECIPES_MAX && r->format < N_IMG_FORMATS && r->source_format < N_IMG_FORMATS && r->cleaned <= 1 &&
+                          r->quality <= 100 && r->frames <= FRAMES_MAX && r->source_width_px <= WIRE_SIDE_MAX &&
+                          r->source_height_px <= WIRE_SIDE_MAX && r->width_px <= WIRE_SIDE_MAX && r->height_px <= WIRE_SIDE_MAX &&
+                          text_is_clean(r->note, sizeof r->note);
     switch (r->outcome) {
     case WIRE_MADE:
-        return (r->format == WIRE_WEBP || r->format == WIRE_JPEG) && r->bytes > 0 && r->bytes <= RECIPE_BYTES_MAX;
+        return in_range && made_is_valid(r);
     case WIRE_AS_IS:
+        return in_range && r->format == IMG_FORMAT_NONE && r->bytes == 0 && r->errnum == 0;
+    case WIRE_FAILED:
+        return in_range && r->format == IMG_FORMAT_NONE && r->bytes == 0 && r->errnum == 0 && r->note[0] != 0;
     case WIRE_NO_SPACE:
-        return r->format == WIRE_FORMAT_NONE && r->bytes == 0;
+        return in_range && r->format == IMG_FORMAT_NONE && r->bytes == 0;
     default:
         return false;
     }
+}
+
+static bool pixels_are_valid(const WirePixels *p)
+{
+    const bool some =
+        p->width_px >= 1 && p->height_px >= 1 && p->width_px <= WIRE_PREVIEW_EDGE_MAX && p->height_px <= WIRE_PREVIEW_EDGE_MAX;
+    const bool none = p->width_px == 0 && p->height_px == 0 && p->note[0] != 0;
+    return (some || none) && text_is_clean(p->note, sizeof p->note);
 }
 
 static bool is_valid(const WireMessage *m, size_t size, unsigned n_fds)
 {
-    if (size < sizeof m->head || m->head.magic != MAGIC || m->head.version != WIRE_VERSION)
+    if (size < sizeof m->head || m->head.magic != MAGIC || m->head.version != WIRE_VERSION || size != size_of_kind(m->head.kind))
         return false;
-    switch (m->head.kind) {
+    switch ((WireKind)m->head.kind) {
+    case WIRE_HELLO:
+        return n_fds == 0 && hello_is_valid(&m->hello);
     case WIRE_JOB:
-        return size == sizeof m->job && n_fds == N_FDS && text_is_clean(m->job.recipe, sizeof m->job.recipe);
+        return job_is_valid(&m->job, n_fds);
+    case WIRE_PREVIEW:
+        return preview_is_valid(&m->preview, n_fds);
     case WIRE_PROGRESS:
-        return size == sizeof m->progress && n_fds == 0 && m->progress.percent <= 100;
+        return n_fds == 0 && m->progress.percent <= 100;
     case WIRE_RESULT:
-        return size == sizeof m->result && n_fds == 0 && result_is_valid(&m->result);
-    default:
-        return false;
+        return n_fds == 0 && result_is_valid(&m->result);
+    case WIRE_PIXELS:
+        return n_fds == 0 && pixels_are_valid(&m->pixels);
     }
+    return false;
 }
 
-WireGot wire_recv(int sock, WireMessage *message_out, int fds_out[2])
+WireGot wire_recv(int sock, WireMessage *message_out, WireFds *fds_out)
 {
     Control control;
     WireMessage message;
     struct iovec iov = { .iov_base = &message, .iov_len = sizeof message };
     struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes };
     memset(&message, 0, sizeof message);
-    fds_out[0] = fds_out[1] = -1;
+    fds_out->n = 0;
+    wire_fds_close(fds_out);
 
     ssize_t n;
     do
@@ -142,15 +206,12 @@ WireGot wire_recv(int sock, WireMessage *message_out, int fds_out[2])
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return errno == EAGAIN ? WIRE_AGAIN : WIRE_CLOSED;
-    const unsigned n_fds = take_fds(&msg, fds_out);
-    if (n > 0 && (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 && is_valid(&message, (size_t)n, n_fds)) {
+    const bool fds_fit = take_fds(&msg, fds_out);
+    if (n > 0 && fds_fit && (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 && is_valid(&message, (size_t)n, fds_out->n)) {
         *message_out = message;
         return WIRE_GOT;
     }
-    for (unsigned i = 0; i < N_FDS; i++)
-        if (fds_out[i] >= 0)
-            close(fds_out[i]);
-    fds_out[0] = fds_out[1] = -1;
+    wire_fds_close(fds_out);
     return n == 0 ? WIRE_CLOSED : WIRE_BAD;
 }
 

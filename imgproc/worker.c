@@ -11,23 +11,26 @@
 #include "sandbox.h"
 #include "wire.h"
 
-enum { SOCKET_FD = 3, PROGRESS_STEP = 10, TRIM_AFTER_MS = 200 };
+enum { SOCKET_FD = 3, PROGRESS_EVERY_US = 250000, TRIM_AFTER_MS = 200 };
 
 typedef struct {
     uint32_t job;
-    unsigned told;
+    int64_t told_us;
 } Teller;
 
+/* Nothing of what is over before a person could look. */
 static void tell(void *ctx, unsigned percent)
 {
     Teller *t = ctx;
-    if (percent < t->told + PROGRESS_STEP)
+    const int64_t now_us = g_get_monotonic_time();
+    if (now_us - t->told_us < PROGRESS_EVERY_US)
         return;
-    t->told = percent;
-    wire_send_progress(SOCKET_FD, t->job, percent);
+    t->told_us = now_us;
+    WireMessage m = { .progress = { .head = { .kind = WIRE_PROGRESS, .job = t->job }, .percent = MIN(percent, 100) } };
+    wire_send(SOCKET_FD, &m, NULL);
 }
 
-/* 0 or an errno. */
+/* 0 or an errno. Not synced: hoist looks at a file again before it trusts one that a power cut could have torn (spool.h). */
 static int write_all(int fd, GBytes *bytes)
 {
     gsize size, done = 0;
@@ -40,43 +43,92 @@ static int write_all(int fd, GBytes *bytes)
             return n < 0 ? errno : ENOSPC;
         done += (gsize)n;
     }
-    return fdatasync(fd) == 0 || errno == EINVAL ? 0 : errno;
+    return 0;
+}
+
+static void fill_made(WireResult *wire, const ImgResult *r)
+{
+    wire->outcome = WIRE_MADE;
+    wire->format = (uint8_t)r->format;
+    wire->cleaned = r->cleaned;
+    wire->source_format = (uint8_t)r->source_format;
+    wire->quality = (uint8_t)r->quality;
+    wire->encodes = (uint16_t)r->encodes;
+    wire->source_width_px = r->source_width_px;
+    wire->source_height_px = r->source_height_px;
+    wire->width_px = r->width_px;
+    wire->height_px = r->height_px;
+    wire->frames = r->frames;
+    wire->bytes = g_bytes_get_size(r->bytes);
 }
 
 static void fill_result(WireResult *wire, const ImgResult *r, int target_fd)
 {
-    wire->outcome = WIRE_AS_IS;
     wire_set_text(wire->note, sizeof wire->note, r->note);
-    if (r->kind == IMG_AS_IS)
+    wire->outcome = r->kind == IMG_AS_IS ? WIRE_AS_IS : WIRE_FAILED;
+    if (r->kind == IMG_FAILED && wire->note[0] == 0)
+        wire_set_text(wire->note, sizeof wire->note, "it could not be read");
+    if (r->kind != IMG_MADE)
         return;
     const int errnum = write_all(target_fd, r->bytes);
-    if (errnum != 0) {
-        wire->outcome = WIRE_NO_SPACE;
-        wire->errnum = (uint32_t)errnum;
+    if (errnum == 0) {
+        fill_made(wire, r);
         return;
     }
-    g_autofree char *done = img_result_text(r);
-    wire_set_text(wire->done, sizeof wire->done, done);
-    wire->outcome = WIRE_MADE;
-    wire->format = r->format == IMG_WEBP ? WIRE_WEBP : WIRE_JPEG;
-    wire->bytes = g_bytes_get_size(r->bytes);
+    wire->outcome = WIRE_NO_SPACE;
+    wire->errnum = (uint32_t)errnum;
 }
 
-static bool do_job(const WireJob *job, const int fds[2])
+static ImgWatch watch_of(Teller *teller, uint32_t job, uint32_t deadline_ms)
 {
-    ImgRecipe recipe;
-    if (!recipe_parse(job->recipe, &recipe, NULL))
-        return false;
-    Teller teller = { .job = job->head.job };
-    const ImgWatch watch = { .deadline_us = g_get_monotonic_time() + (int64_t)job->deadline_ms * 1000, .progress = tell, .ctx = &teller };
-    WireResult wire = { .head.job = job->head.job };
-    ImgResult result;
+    const int64_t now_us = g_get_monotonic_time();
+    *teller = (Teller){ .job = job, .told_us = now_us };
+    sandbox_allow_cpu(deadline_ms / 1000 + 1);
+    return (ImgWatch){ .deadline_us = now_us + (int64_t)deadline_ms * 1000, .progress = tell, .ctx = teller };
+}
 
-    sandbox_allow_cpu(job->deadline_ms / 1000 + 1);
-    img_render(fds[0], &recipe, 1, &watch, &result);
-    fill_result(&wire, &result, fds[1]);
-    img_result_clear(&result);
-    return wire_send_result(SOCKET_FD, &wire);
+static bool do_job(const WireJob *job, const WireFds *fds)
+{
+    ImgRecipe recipes[RECIPES_MAX];
+    ImgResult results[RECIPES_MAX];
+    Teller teller;
+    bool ok = true;
+    for (unsigned i = 0; i < job->n; i++)
+        if (!recipe_parse(job->recipes[i], &recipes[i], NULL))
+            return false;
+    const ImgWatch watch = watch_of(&teller, job->head.job, job->deadline_ms);
+    img_render(fds->fd[0], recipes, job->n, &watch, results);
+    for (unsigned i = 0; i < job->n; i++) {
+        WireMessage m = { .result = { .head = { .kind = WIRE_RESULT, .job = job->head.job }, .index = (uint8_t)i } };
+        fill_result(&m.result, &results[i], fds->fd[1 + i]);
+        img_result_clear(&results[i]);
+        ok = ok && wire_send(SOCKET_FD, &m, NULL);
+    }
+    return ok;
+}
+
+static bool do_preview(const WirePreview *job, const WireFds *fds)
+{
+    Teller teller;
+    ImgPreview preview = { 0 };
+    const ImgWatch watch = watch_of(&teller, job->head.job, job->deadline_ms);
+    img_preview(fds->fd[0], job->edge_px, job->background, &watch, &preview);
+
+    WireMessage m = { .pixels = { .head = { .kind = WIRE_PIXELS, .job = job->head.job } } };
+    wire_set_text(m.pixels.note, sizeof m.pixels.note, preview.note[0] != 0 ? preview.note : "it could not be read");
+    if (preview.rgb != NULL && write_all(fds->fd[1], preview.rgb) == 0) {
+        m.pixels.width_px = preview.width_px;
+        m.pixels.height_px = preview.height_px;
+    }
+    img_preview_clear(&preview);
+    return wire_send(SOCKET_FD, &m, NULL);
+}
+
+static bool say_hello(const SandboxFacts *facts)
+{
+    WireMessage m = { .hello = { .head.kind = WIRE_HELLO, .reads = img_readable(), .writes = img_writable(), .sandbox = *facts } };
+    wire_set_text(m.hello.library, sizeof m.hello.library, img_library_version());
+    return wire_send(SOCKET_FD, &m, NULL);
 }
 
 /* Gives freed memory back when the next job is not there at once. */
@@ -98,22 +150,23 @@ int main(int argc, char **argv)
     (void)argc;
     int type;
     socklen_t size = sizeof type;
+    SandboxFacts facts;
     if (getsockopt(SOCKET_FD, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET)
         return start_by_hand();
     sandbox_begin(SOCKET_FD);
     mallopt(M_ARENA_MAX, 1);
-    SandboxFacts facts;
-    if (!img_init(argv[0]) || !sandbox_enter(&facts))
+    if (!img_init(argv[0]) || !sandbox_enter(&facts) || !say_hello(&facts))
         return EXIT_FAILURE;
 
     for (;;) {
         WireMessage message;
-        int fds[2];
-        if (wire_recv(SOCKET_FD, &message, fds) != WIRE_GOT || message.head.kind != WIRE_JOB)
+        WireFds fds;
+        if (wire_recv(SOCKET_FD, &message, &fds) != WIRE_GOT)
             break;
-        const bool ok = do_job(&message.job, fds);
-        close(fds[0]);
-        close(fds[1]);
+        const bool ok = message.head.kind == WIRE_JOB       ? do_job(&message.job, &fds)
+                        : message.head.kind == WIRE_PREVIEW ? do_preview(&message.preview, &fds)
+                                                            : false;
+        wire_fds_close(&fds);
         if (!ok)
             break;
         trim_when_idle();
