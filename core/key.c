@@ -17,13 +17,14 @@ typedef enum {
     WORD_UUID,
     WORD_RAND,
     WORD_BATCH,
+    WORD_RENDITION,
     N_WORDS
 } Word;
 
 static const char *const words[N_WORDS] = {
     [WORD_RELPATH] = "relpath", [WORD_DIR] = "dir",   [WORD_NAME] = "name",   [WORD_STEM] = "stem",
     [WORD_EXT] = "ext",         [WORD_DATE] = "date", [WORD_TIME] = "time",   [WORD_TS] = "ts",
-    [WORD_UUID] = "uuid",       [WORD_RAND] = "rand", [WORD_BATCH] = "batch",
+    [WORD_UUID] = "uuid",       [WORD_RAND] = "rand", [WORD_BATCH] = "batch", [WORD_RENDITION] = "rendition",
 };
 
 enum { RAND_BYTES = 32 };
@@ -91,6 +92,22 @@ static void append_time(GString *out, int64_t now_s, const char *format)
     g_string_append(out, text == NULL ? "" : text);
 }
 
+/* Text of a pattern has its braces doubled, since it is filled in once more. */
+static void append_text(GString *out, const char *text, size_t n, bool pattern)
+{
+    for (size_t i = 0; i < n; i++) {
+        g_string_append_c(out, text[i]);
+        if (pattern && text[i] == '{')
+            g_string_append_c(out, '{');
+    }
+}
+
+static void drop_last(GString *out, const char *separators)
+{
+    if (out->len > 0 && strchr(separators, out->str[out->len - 1]) != NULL)
+        g_string_truncate(out, out->len - 1);
+}
+
 static void append_random(GString *out)
 {
     uint8_t bytes[RAND_BYTES];
@@ -99,27 +116,23 @@ static void append_random(GString *out)
     g_string_append(out, hex);
 }
 
-static void append_word(GString *out, Word word, const KeyFacts *facts)
+/* What is known of a file before it was read. */
+static void append_fact(GString *out, Word word, const KeyFacts *facts, bool pattern)
 {
     const char *path = facts->relpath, *name = name_of(path), *dot = dot_of(name);
+    g_autofree char *uuid = NULL;
     switch (word) {
     case WORD_RELPATH:
-        g_string_append(out, path);
+        append_text(out, path, strlen(path), pattern);
         break;
     case WORD_DIR:
-        g_string_append_len(out, path, name > path ? name - path - 1 : 0);
+        append_text(out, path, name > path ? (size_t)(name - path - 1) : 0, pattern);
         break;
     case WORD_NAME:
-        g_string_append(out, name);
+        append_text(out, name, strlen(name), pattern);
         break;
     case WORD_STEM:
-        g_string_append_len(out, name, dot - name);
-        break;
-    case WORD_EXT:
-        if (*dot == '.')
-            g_string_append(out, dot + 1);
-        else if (out->len > 0 && out->str[out->len - 1] == '.')
-            g_string_truncate(out, out->len - 1);
+        append_text(out, name, (size_t)(dot - name), pattern);
         break;
     case WORD_DATE:
         append_time(out, facts->now_s, "%Y-%m-%d");
@@ -130,22 +143,42 @@ static void append_word(GString *out, Word word, const KeyFacts *facts)
     case WORD_TS:
         g_string_append_printf(out, "%" G_GINT64_FORMAT, facts->now_s);
         break;
-    case WORD_UUID: {
-        g_autofree char *uuid = g_uuid_string_random();
+    case WORD_UUID:
+        uuid = g_uuid_string_random();
         g_string_append(out, uuid);
         break;
-    }
     case WORD_RAND:
         append_random(out);
         break;
     case WORD_BATCH:
         g_string_append_printf(out, "%" G_GINT64_FORMAT, facts->batch);
         break;
+    case WORD_EXT:
+    case WORD_RENDITION:
     case N_WORDS:
         break;
     }
 }
 
+static void append_ext(GString *out, const char *ext)
+{
+    g_string_append(out, ext);
+    if (*ext == '\0')
+        drop_last(out, ".");
+}
+
+/* No rendition takes what sets it off with it: the character before it, or at the start of a segment the one behind. How many of rest that
+ * is. */
+static size_t append_rendition(GString *out, const char *rendition, const char *rest)
+{
+    g_string_append(out, rendition);
+    if (*rendition != '\0')
+        return 0;
+    if (out->len == 0 || out->str[out->len - 1] == '/')
+        return *rest != '\0' && strchr("@-_", *rest) != NULL;
+    drop_last(out, "@-_.");
+    return 0;
+}
 /* Without empty segments, "." and "..": servers and clients of the object's URL would take them away, or climb out of the prefix. */
 static char *without_dot_segments(const char *path)
 {
@@ -164,21 +197,70 @@ static char *without_dot_segments(const char *path)
     return g_string_free(out, FALSE);
 }
 
-char *key_expand(const char *template, const KeyFacts *facts)
+/* Without ext it becomes a pattern: {ext} and {rendition} stay. */
+static char *expand(const char *template, const KeyFacts *facts, const char *ext, const char *rendition)
 {
     g_autoptr(GString) out = g_string_new(NULL);
     for (const char *p = template; *p != '\0'; p++) {
         if (*p != '{' || p[1] == '{') {
-            g_string_append_c(out, *p);
+            append_text(out, p, 1, ext == NULL);
             p += *p == '{';
             continue;
         }
         const char *end = strchr(p, '}');
         g_assert(end != NULL); /* key_template_check came first */
-        append_word(out, word_of(p + 1, (size_t)(end - p - 1)), facts);
+        const Word word = word_of(p + 1, (size_t)(end - p - 1));
+        const bool later = word == WORD_EXT || word == WORD_RENDITION;
+        if (later && ext == NULL)
+            g_string_append_len(out, p, end + 1 - p);
+        else if (word == WORD_EXT)
+            append_ext(out, ext);
+        else if (word == WORD_RENDITION)
+            end += append_rendition(out, rendition, end + 1);
+        else
+            append_fact(out, word, facts, ext == NULL);
         p = end;
     }
     return without_dot_segments(out->str);
+}
+
+char *key_expand(const char *template, const KeyFacts *facts)
+{
+    const char *dot = dot_of(name_of(facts->relpath));
+    return expand(template, facts, *dot == '.' ? dot + 1 : dot, "");
+}
+
+static const char *find_word(const char *pattern, Word word)
+{
+    const size_t n = strlen(words[word]);
+    for (const char *p = pattern; *p != '\0'; p++)
+        if (*p == '{' && p[1] == '{')
+            p++;
+        else if (*p == '{' && strncmp(p + 1, words[word], n) == 0 && p[1 + n] == '}')
+            return p;
+    return NULL;
+}
+
+char *key_pattern(const char *template, const KeyFacts *facts)
+{
+    g_autofree char *pattern = expand(template, facts, NULL, NULL);
+    const char *rendition = find_word(pattern, WORD_RENDITION) != NULL ? "" : "@{rendition}", *name = name_of(pattern);
+    const char *end = find_word(name, WORD_EXT), *rest = end, *ext = "";
+    if (end == NULL) { /* the name's own extension gives way, as in key_with_extension */
+        end = dot_of(name);
+        if (find_word(end, WORD_RENDITION) != NULL)
+            end += strlen(end);
+        rest = "";
+        ext = ".{ext}";
+    } else if (end > name && strchr("@-_.", end[-1]) != NULL) {
+        rest = --end;
+    }
+    return g_strdup_printf("%.*s%s%s%s", (int)(end - pattern), pattern, rendition, ext, rest);
+}
+
+char *key_of_pattern(const char *pattern, const char *rendition, const char *ext)
+{
+    return expand(pattern, NULL, ext, rendition);
 }
 
 /* ---- keys ---- */

@@ -24,17 +24,18 @@ typedef struct {
 /* FAULT_USAGE names the word that is unknown, or the brace that is open, and what is allowed. */
 bool  key_template_check(const char *template, GError **error);
 
-/* {rendition} and {ext} are known only when a picture has been made: */
-
-/* Everything of the template but {rendition} and {ext} filled in, braces of names kept as "{{": a template for key_of_pattern. When the template
- * has no {rendition}, "@{rendition}" comes before the extension: "a/photo@{rendition}.{ext}". Caller frees. */
-char *key_pattern(const char *template, const KeyFacts *facts);
-/* rendition "" leaves the word out, with one of "@-_." before it. Caller frees. */
-char *key_of_pattern(const char *pattern, const char *rendition, const char *ext);
-
-/* Caller frees. The template must have passed the check. {rendition} is "" here. {ext} is without the dot and takes one before it away when there is none:
+/* Caller frees. The template must have passed the check. {rendition} is left out here, as by key_of_pattern. {ext} is without the dot and takes one before it away when there is none:
  * "{uuid}.{ext}" of "README" is "{uuid}". May be "" when nothing is left. */
 char *key_expand(const char *template, const KeyFacts *facts);
+
+/* {rendition} and {ext} are known only when a picture has been made: */
+
+/* Everything of the template but {rendition} and {ext} filled in, braces of names kept as "{{": a template for key_of_pattern. A name without {ext}
+ * gives up its own extension for one, and a template without {rendition} gets "@{rendition}" before it: "a/photo@{rendition}.{ext}". Caller frees. */
+char *key_pattern(const char *template, const KeyFacts *facts);
+/* rendition "" leaves the word out, with one of "@-_." before it, or at the start of a segment one of "@-_" behind it. ext without its dot; "" takes a
+ * dot before it away. Caller frees. */
+char *key_of_pattern(const char *pattern, const char *rendition, const char *ext);
 
 /* FAULT_KEY when a key (with its prefix) is empty, ends in a slash or is longer than KEY_MAX_BYTES. */
 bool  key_check(const char *key, GError **error);

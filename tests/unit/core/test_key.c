@@ -147,6 +147,66 @@ static void test_additions_keep_the_limit(void)
     g_assert_cmpuint(strlen(cut), <=, KEY_MAX_BYTES);
 }
 
+/* Filled in twice: when the file is queued, and when it is known what was made of it. */
+static void twice(const char *template, const char *relpath, const char *rendition, const char *ext, const char *expected)
+{
+    const KeyFacts facts = { relpath, NOON, 7 };
+    g_autoptr(GError) error = NULL;
+    g_assert_true(key_template_check(template, &error));
+    g_autofree char *pattern = key_pattern(template, &facts);
+    if (!key_template_check(pattern, &error))
+        g_error("the pattern \"%s\" is no template: %s", pattern, error->message);
+    g_autofree char *key = key_of_pattern(pattern, rendition, ext);
+    g_assert_cmpstr(key, ==, expected);
+}
+
+static void test_renditions(void)
+{
+    twice("{relpath}", "a/photo.jpg", "thumb", "webp", "a/photo@thumb.webp");
+    twice("{relpath}", "a/photo.jpg", "", "webp", "a/photo.webp");
+    twice("{stem}@{rendition}.{ext}", "a/photo.jpg", "thumb", "webp", "photo@thumb.webp");
+    twice("{stem}@{rendition}.{ext}", "a/photo.jpg", "", "jpg", "photo.jpg");
+    twice("{rendition}/{relpath}", "a/photo.jpg", "thumb", "webp", "thumb/a/photo.webp");
+    twice("{rendition}/{relpath}", "a/photo.jpg", "", "webp", "a/photo.webp");
+    twice("{rendition}-{name}", "photo.jpg", "", "webp", "photo.webp");
+    twice("{dir}/{stem}.{rendition}", "a/b.c.jpg", "web", "webp", "a/b.c.web.webp");
+    twice("{dir}/{stem}.{rendition}", "a/b.c.jpg", "", "webp", "a/b.c.webp");
+    twice("{stem}.{ext}.bak", "photo.jpg", "web", "webp", "photo@web.webp.bak");
+    twice("{ext}/{name}", "photo.jpg", "web", "webp", "webp/photo@web.webp");
+    twice("{stem}_{ext}", "photo.jpg", "web", "webp", "photo@web_webp");
+    twice("{ext}", "photo.jpg", "web", "webp", "@webwebp");
+    twice("{date}/{ts}-{batch}", "x.png", "web", "png", "2026-08-01/1785585600-7@web.png");
+    twice("{relpath}", "no-extension", "web", "webp", "no-extension@web.webp");
+    twice("{relpath}", "no-extension", "web", "", "no-extension@web");
+    twice("{relpath}", ".hidden", "web", "webp", ".hidden@web.webp");
+    twice("{relpath}", "../a/./b.jpg", "web", "webp", "a/b@web.webp");
+    check("{stem}@{rendition}.{ext}", "a/photo.jpg", "photo.jpg");
+    check("{rendition}/{name}", "a/photo.jpg", "photo.jpg");
+}
+
+/* Names of files are no templates, not even the second time. */
+static void test_braces_of_names_survive(void)
+{
+    static const char *const names[] = { "{ext}", "{{ext}}", "{", "a{rendition}b", "}{", "{sha256}", "{{", "100%s{", "\xff{\xfe" };
+    for (unsigned i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_autofree char *relpath = g_strconcat("d{ir/", names[i], ".jpg", NULL),
+                        *expected = g_strconcat("d{ir/", names[i], "@web.webp", NULL);
+        twice("{relpath}", relpath, "web", "webp", expected);
+        g_autofree char *braces = g_strconcat("{x}", names[i], "@web.webp", NULL);
+        twice("{{x}{name}", relpath, "web", "webp", braces);
+    }
+}
+
+static void test_what_is_random_stays(void)
+{
+    const KeyFacts facts = { "photo.jpg", NOON, 1 };
+    g_autofree char *pattern = key_pattern("{uuid}.{ext}", &facts);
+    g_autofree char *web = key_of_pattern(pattern, "web", "webp"), *thumb = key_of_pattern(pattern, "thumb", "webp");
+    g_assert_true(strncmp(web, thumb, 36) == 0);
+    g_assert_cmpstr(web + 36, ==, "@web.webp");
+    g_assert_cmpstr(thumb + 36, ==, "@thumb.webp");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -159,5 +219,8 @@ int main(int argc, char **argv)
     g_test_add_func("/key/with-extension", test_with_extension);
     g_test_add_func("/key/numbered", test_numbered);
     g_test_add_func("/key/additions-keep-the-limit", test_additions_keep_the_limit);
+    g_test_add_func("/key/renditions", test_renditions);
+    g_test_add_func("/key/braces-of-names-survive", test_braces_of_names_survive);
+    g_test_add_func("/key/what-is-random-stays", test_what_is_random_stays);
     return g_test_run();
 }
