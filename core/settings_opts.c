@@ -62,6 +62,7 @@ static const HoistOpt common[] = {
     { "config", 0, HOIST_OPT_PATH, "FILE", NULL, NULL, "configuration file", false, false },
     { "log", 0, HOIST_OPT_PATH, "FILE", NULL, NULL, "log file", false, false },
     { "drop", 0, HOIST_OPT_CHOICE, "WHAT", "ask", "ask|queue", "what a dropped file does", false, false },
+    { "graphics", 0, HOIST_OPT_CHOICE, "HOW", "cells", "cells|auto|kitty|sixel|iterm|none", "how the dashboard shows a picture", false, false },
 };
 /* clang-format on */
 
