@@ -15,6 +15,7 @@
 enum {
     FRAME_US = 50 * 1000,
     TITLE_US = 1000 * 1000,
+    GRAPHICS_US = 2000 * 1000,
     MERGE_US = 150 * 1000, /* pastes that begin this soon after the last belong together: one a file in some terminals */
     READ_MAX = 64 * 1024,
     EVENTS_MAX = 5000, /* taken for one frame */
@@ -45,12 +46,18 @@ typedef struct {
     char *title;
     int64_t title_us;
     int signalled;
+    int64_t graphics_due_us; /* no answer until then: told; -1 = answered or nothing was asked */
 } App;
 
 static GPtrArray *page(void *ctx, const HoistFilter *filter, int64_t after_pos, int64_t after_id, bool backwards, unsigned n,
                        GError **error)
 {
     return hoist_view_page(ctx, filter, after_pos, after_id, backwards, n, error);
+}
+
+static HoistRow *whole(void *ctx, int64_t id, GError **error)
+{
+    return hoist_view_row(ctx, id, error);
 }
 
 static void send_command(void *ctx, HoistCommand *cmd)
@@ -93,6 +100,27 @@ static void take_input(App *app, const InputEvent *ev, int64_t now_us)
     case INPUT_FOCUS:
         return;
     }
+    app->dirty = true;
+}
+
+/* Pictures are drawn with what the terminal has answered so far. */
+static void follow_graphics(App *app, int64_t now_us)
+{
+    const GraphicsTalk *talk = term_graphics(app->term);
+    const Graphics graphics = graphics_now(talk);
+    const MosaicLook look = { .colours = term_colours(app->term),
+                              .ascii = !term_utf8(app->term),
+                              .graphics = term_utf8(app->term) ? graphics : GRAPHICS_CELLS,
+                              .cell_width_px = graphics == GRAPHICS_CELLS ? 0 : talk->cell_width_px,
+                              .cell_height_px = graphics == GRAPHICS_CELLS ? 0 : talk->cell_height_px };
+    if (app->ui->preview != NULL)
+        preview_set_look(app->ui->preview, &look);
+    if (app->graphics_due_us < 0 || (!talk->over && now_us < app->graphics_due_us))
+        return;
+    app->graphics_due_us = -1;
+    if (graphics == GRAPHICS_CELLS)
+        ui_say(app->ui, LINE_WARN, "this terminal does not answer that it draws pictures (--graphics %s): shown as cells",
+               graphics_name(talk->wish));
     app->dirty = true;
 }
 
@@ -263,6 +291,7 @@ static int timeout_ms(const App *app, int64_t now_us)
     due = sooner(due, input_deadline_us(app->input));
     if (app->pastes != NULL)
         due = sooner(due, app->pastes_due_us);
+    due = sooner(due, app->graphics_due_us);
     if (due < 0)
         return -1;
     return due <= now_us ? 0 : (int)MIN((due - now_us + 999) / 1000, G_MAXINT);
@@ -290,6 +319,7 @@ static void turn(App *app)
     if (fds[FD_DROPS].revents != 0)
         take_drops(app);
     release_pastes(app, now_us);
+    follow_graphics(app, now_us);
     grant_wish(app);
     const int64_t change_us = sooner(app->tick_us, model_deadline_us(app->ui->model));
     if (change_us >= 0 && now_us >= change_us) {
@@ -317,15 +347,18 @@ static bool open_all(App *app, GError **error)
     app->view = hoist_view_open(app->settings, error);
     if (app->view == NULL)
         return false;
-    app->term = term_open(log, error);
+    app->term = term_open(log, graphics_by_name(hoist_settings_get(app->settings, "graphics")), error);
     if (app->term == NULL)
         return false;
     app->input = input_new(terminal_hint(), g_get_host_name());
     app->drops = drops_new(terminal_hint(), g_get_host_name());
     app->canvas = canvas_new(1, 1, false);
     app->ui = ui_new(model_new(page, app->view), app->settings, (UiPort){ .ctx = app, .send = send_command, .copy = copy });
+    model_set_whole(app->ui->model, whole);
     app->dirty = app->woken = true;
     app->tick_us = -1;
+    const Graphics wish = term_graphics(app->term)->wish;
+    app->graphics_due_us = wish == GRAPHICS_CELLS || wish == GRAPHICS_NONE ? -1 : g_get_monotonic_time() + GRAPHICS_US;
     return true;
 }
 

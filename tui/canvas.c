@@ -31,6 +31,7 @@ void canvas_free(Canvas *c)
 {
     if (c == NULL)
         return;
+    canvas_clear(c);
     g_free(c->cells);
     g_free(c);
 }
@@ -53,6 +54,7 @@ void canvas_clear(Canvas *c)
     canvas_fill(c, 0, 0, c->width, c->height, ROLE_TEXT);
     c->cursor_x = -1;
     c->cursor_y = -1;
+    g_clear_pointer(&c->image.sequence, g_bytes_unref);
 }
 
 /* ------------------------------------------------------------------ characters */
@@ -395,6 +397,13 @@ void canvas_bar(Canvas *c, int x, int y, int width, uint64_t acked, uint64_t sen
     }
 }
 
+void canvas_bar_prepared(Canvas *c, int x, int y, int width, int percent)
+{
+    const int done = CLAMP(percent, 0, 100) * width / 100;
+    for (int i = 0; i < width; i++)
+        canvas_text(c, x + i, y, 1, i < done ? ROLE_PREPARED : ROLE_TRACK, i < done ? "▒" : "░");
+}
+
 /* Steps (of `steps` a cell) that a sample fills in the cell `row` rows above the bottom. A moving sample shows at least one step. */
 static int filled(double value, double top, int height, int row, int steps)
 {
@@ -436,6 +445,53 @@ void canvas_graph(Canvas *c, int x, int y, int width, int height, const double *
             put_char(c, x + cx, y + height - 1 - row, 1, ROLE_GRAPH, ch);
         }
     }
+}
+
+/* ------------------------------------------------------------------ pictures */
+
+void canvas_paint(Canvas *c, int x, int y, gunichar ch, int32_t fg, int32_t bg)
+{
+    put_char(c, x, y, 1, ROLE_PICTURE, c->ascii && ch >= 0x7F ? '#' : shown(ch));
+    Cell *cell = cell_at(c, x, y);
+    if (cell == NULL)
+        return;
+    cell->fg = fg;
+    cell->bg = bg;
+}
+
+/* Blanks that curses holds for text, another one in each row: so it neither clears to the end of a line through the picture, nor takes rows
+ * of the picture for equal and scrolls them. */
+static gunichar blank_of_row(int row)
+{
+    static const gunichar blanks[] = {
+        0xA0, 0x2000, 0x2001, 0x2002, 0x2003, 0x2004, 0x2005, 0x2006, 0x2007, 0x2008, 0x2009, 0x200A, 0x202F
+    };
+    return blanks[row % (int)G_N_ELEMENTS(blanks)];
+}
+
+void canvas_image(Canvas *c, int x, int y, int width, int height, GBytes *sequence)
+{
+    if (c->ascii || x < 0 || y < 0 || width < 1 || height < 1 || x + width > c->width || y + height > c->height)
+        return;
+    for (int row = y; row < y + height; row++)
+        for (int column = x; column < x + width; column++)
+            canvas_paint(c, column, row, blank_of_row(row), -1, -1);
+    g_bytes_ref(sequence);
+    if (c->image.sequence != NULL)
+        g_bytes_unref(c->image.sequence);
+    c->image = (CanvasImage){ x, y, width, height, sequence };
+}
+
+bool canvas_image_whole(const Canvas *c)
+{
+    const CanvasImage *image = &c->image;
+    if (image->sequence == NULL)
+        return false;
+    for (int y = image->y; y < image->y + image->height; y++)
+        for (int x = image->x; x < image->x + image->width; x++)
+            if (cell_at(c, x, y)->role != ROLE_PICTURE)
+                return false;
+    return true;
 }
 
 /* ------------------------------------------------------------------ for tests */

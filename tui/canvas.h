@@ -34,6 +34,8 @@ typedef enum {          /* what a cell means; term.c turns it into colours and a
     ROLE_TAB_ON,
     ROLE_KEY,           /* a key in the footer */
     ROLE_SELECTED,      /* the row that keys act upon */
+    ROLE_PREPARED,      /* of a picture that is being prepared: nothing is confirmed by that */
+    ROLE_PICTURE,       /* the cell has colours of its own */
     N_ROLES
 } Role;
 
@@ -41,18 +43,26 @@ typedef struct {
     char    text[22];   /* base of up to 4 bytes and 4 marks; "" = second half of a wide character */
     uint8_t width;      /* 0, 1 or 2 */
     uint8_t role;
+    int32_t fg, bg;     /* of ROLE_PICTURE, as curses counts colours: index, 0xRRGGBB with direct colour, -1 = the terminal's own; else 0 */
 } Cell;
+
+/* A picture that the terminal itself draws over cells that canvas_image() blanked. It is there only as long as nothing is drawn over them. */
+typedef struct {
+    int     x, y, width, height;
+    GBytes *sequence;   /* what the terminal is sent, with the cursor at (x, y); NULL = no picture */
+} CanvasImage;
 
 typedef struct {
     int   width, height;
     bool  ascii;
     int   cursor_x, cursor_y;   /* where the terminal's cursor shows; x -1 = hidden */
     Cell *cells;                /* height rows of width cells */
+    CanvasImage image;
 } Canvas;
 
 Canvas *canvas_new(int width, int height, bool ascii);
 void    canvas_free(Canvas *c);
-void    canvas_clear(Canvas *c);        /* all spaces, cursor hidden */
+void    canvas_clear(Canvas *c);        /* all spaces, cursor hidden, no image */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Canvas, canvas_free)
 
 /* Columns that the text takes on this canvas. */
@@ -77,8 +87,16 @@ void canvas_vline(Canvas *c, int x, int y, int height);
 /* Frame with a title in its upper edge; the inside is cleared. */
 void canvas_box(Canvas *c, int x, int y, int width, int height, const char *title);
 
+/* One character in colours of its own; in ASCII mode what is not ASCII becomes '#'. */
+void canvas_paint(Canvas *c, int x, int y, gunichar ch, int32_t fg, int32_t bg);
+/* Blanks cells and makes the terminal draw there. Takes a reference to the sequence. One image a canvas; it must lie on it as a whole. */
+void canvas_image(Canvas *c, int x, int y, int width, int height, GBytes *sequence);
+bool canvas_image_whole(const Canvas *c);       /* there is one, and nothing was drawn over it */
+
 /* Bar: acknowledged solid, sent but not acknowledged shaded, the rest a track. Full only when done. */
 void canvas_bar(Canvas *c, int x, int y, int width, uint64_t acked, uint64_t sent, uint64_t total, bool done);
+/* Bar of work that sends nothing yet. */
+void canvas_bar_prepared(Canvas *c, int x, int y, int width, int percent);
 /* Graph of n samples, newest right, scaled to `top`; height 1: block sparkline, more: braille, two samples a column. */
 void canvas_graph(Canvas *c, int x, int y, int width, int height, const double *samples, unsigned n, double top);
 

@@ -16,6 +16,9 @@
 typedef GPtrArray *(*ModelPage)(void *ctx, const HoistFilter *filter, int64_t after_pos, int64_t after_id, bool backwards, unsigned n,
                                 GError **error);
 
+/* As hoist_view_row: a file with its objects. */
+typedef HoistRow *(*ModelWhole)(void *ctx, int64_t id, GError **error);
+
 typedef enum { TAB_ALL, TAB_ACTIVE, TAB_QUEUED, TAB_DONE, TAB_FAILED, TAB_PAUSED, N_TABS } ModelTab;
 
 typedef struct {
@@ -36,6 +39,7 @@ typedef struct {
 typedef struct Model Model;
 
 Model *model_new(ModelPage page, void *ctx);
+void   model_set_whole(Model *m, ModelWhole whole);      /* with the ctx of the pages; without it rows have no objects */
 void   model_free(Model *m);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Model, model_free)
 
@@ -56,6 +60,9 @@ void             model_set_height(Model *m, unsigned rows);     /* rows of the l
 unsigned         model_visible(Model *m);                       /* rows to show now, <= height */
 const ModelRow  *model_at(Model *m, unsigned i);                /* i-th of them; borrowed until the model changes */
 const ModelRow  *model_selected(Model *m);                      /* NULL when the list is empty */
+/* What became or becomes of the selected file when that is more than one object: read once for a selection, and again when rows have changed.
+ * *n_out 0 = one object. Borrowed until the next call. */
+const HoistObject *model_objects(Model *m, unsigned *n_out);
 bool             model_more_above(Model *m);
 bool             model_more_below(Model *m);
 void             model_move(Model *m, int delta);               /* reads pages when it has to */

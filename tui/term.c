@@ -16,7 +16,7 @@
 
 #define SCREEN_RESET "\033[?2026l\033[?2004l\033[?25h\033[0m\033[?1049l"
 
-enum { CLIPBOARD_MAX = 74994, TITLE_COLUMNS = 80, CELL_CHARS = 6 };
+enum { CLIPBOARD_MAX = 74994, TITLE_COLUMNS = 80, CELL_CHARS = 6, DIRECT_GREY = 0x808080 };
 
 static const int caught[] = { SIGWINCH, SIGCONT, SIGTSTP, SIGINT, SIGTERM, SIGHUP };
 static const int deadly[] = { SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL };
@@ -32,7 +32,9 @@ struct Term {
     Canvas *shown; /* what the terminal shows; NULL before the first frame */
     cchar_t *row;  /* one row on its way to ncurses */
     attr_t attrs[N_ROLES];
-    short pairs[N_ROLES];
+    int pairs[N_ROLES];
+    GraphicsTalk talk;
+    CanvasImage drawn; /* by the terminal itself; sequence NULL = none */
 };
 
 /* What signal handlers need; set before they are installed. */
@@ -106,37 +108,81 @@ static const struct {
     short colour;       /* of 16; -1 = the terminal's own */
     attr_t attrs, mono; /* with colours, without */
 } looks[N_ROLES] = {
-    [ROLE_TEXT] = { -1, A_NORMAL, A_NORMAL },       [ROLE_DIM] = { 8, A_NORMAL, A_DIM },         [ROLE_STRONG] = { -1, A_BOLD, A_BOLD },
-    [ROLE_BRAND] = { 6, A_BOLD, A_BOLD },           [ROLE_ACCENT] = { 6, A_NORMAL, A_NORMAL },   [ROLE_OK] = { 2, A_NORMAL, A_NORMAL },
-    [ROLE_WARN] = { 3, A_NORMAL, A_BOLD },          [ROLE_BAD] = { 1, A_BOLD, A_BOLD },          [ROLE_PAUSED] = { 5, A_NORMAL, A_NORMAL },
-    [ROLE_BAR] = { 6, A_NORMAL, A_NORMAL },         [ROLE_SENT] = { 6, A_NORMAL, A_NORMAL },     [ROLE_TRACK] = { 8, A_NORMAL, A_DIM },
-    [ROLE_GRAPH] = { 6, A_NORMAL, A_NORMAL },       [ROLE_RULE] = { 8, A_NORMAL, A_DIM },        [ROLE_HEAD] = { 8, A_NORMAL, A_DIM },
-    [ROLE_TAB] = { -1, A_NORMAL, A_NORMAL },        [ROLE_TAB_ON] = { 6, A_REVERSE, A_REVERSE }, [ROLE_KEY] = { -1, A_BOLD, A_BOLD },
-    [ROLE_SELECTED] = { -1, A_REVERSE, A_REVERSE },
+    [ROLE_TEXT] = { -1, A_NORMAL, A_NORMAL },       [ROLE_DIM] = { 8, A_NORMAL, A_DIM },
+    [ROLE_STRONG] = { -1, A_BOLD, A_BOLD },         [ROLE_BRAND] = { 6, A_BOLD, A_BOLD },
+    [ROLE_ACCENT] = { 6, A_NORMAL, A_NORMAL },      [ROLE_OK] = { 2, A_NORMAL, A_NORMAL },
+    [ROLE_WARN] = { 3, A_NORMAL, A_BOLD },          [ROLE_BAD] = { 1, A_BOLD, A_BOLD },
+    [ROLE_PAUSED] = { 5, A_NORMAL, A_NORMAL },      [ROLE_BAR] = { 6, A_NORMAL, A_NORMAL },
+    [ROLE_SENT] = { 6, A_NORMAL, A_NORMAL },        [ROLE_TRACK] = { 8, A_NORMAL, A_DIM },
+    [ROLE_GRAPH] = { 6, A_NORMAL, A_NORMAL },       [ROLE_RULE] = { 8, A_NORMAL, A_DIM },
+    [ROLE_HEAD] = { 8, A_NORMAL, A_DIM },           [ROLE_TAB] = { -1, A_NORMAL, A_NORMAL },
+    [ROLE_TAB_ON] = { 6, A_REVERSE, A_REVERSE },    [ROLE_KEY] = { -1, A_BOLD, A_BOLD },
+    [ROLE_SELECTED] = { -1, A_REVERSE, A_REVERSE }, [ROLE_PREPARED] = { 4, A_NORMAL, A_DIM },
+    [ROLE_PICTURE] = { -1, A_NORMAL, A_NORMAL },
 };
+
+unsigned term_colours(const Term *t)
+{
+    static const int steps[] = { 1 << 24, 256, 16, 8 };
+    for (size_t i = 0; t->colour && i < G_N_ELEMENTS(steps); i++)
+        if (COLORS >= steps[i])
+            return (unsigned)steps[i];
+    return 0;
+}
+
+/* With direct colour the numbers below 8 are still an index, and 8 is a blue that nobody sees. */
+static int role_colour(int colour)
+{
+    return COLORS > 256 && colour >= 8 ? DIRECT_GREY : colour;
+}
+
+/* Roles of one colour share a pair: some terminals have 64, and pictures want most of them. */
+static int role_pair(int colour)
+{
+    for (int pair = 1; pair < N_ROLES; pair++) {
+        int fg = 0, bg = 0;
+        const bool used = extended_pair_content(pair, &fg, &bg) == OK && bg == -1 && fg != -1;
+        if (used && fg == colour)
+            return pair;
+        if (!used)
+            return init_extended_pair(pair, colour, -1) == OK ? pair : 0;
+    }
+    return 0;
+}
 
 static void choose_colours(Term *t)
 {
     const char *no_color = g_getenv("NO_COLOR");
     t->colour = (no_color == NULL || *no_color == '\0') && has_colors() && start_color() == OK && use_default_colors() == OK;
-    for (short role = 0; role < N_ROLES; role++) {
+    for (Role role = 0; role < N_ROLES; role++) {
         t->attrs[role] = t->colour ? looks[role].attrs : looks[role].mono;
         if (!t->colour || looks[role].colour < 0)
             continue;
-        if (looks[role].colour >= COLORS) {
+        if (looks[role].colour >= COLORS)
             t->attrs[role] = looks[role].mono;
-            continue;
-        }
-        if (init_pair((short)(role + 1), looks[role].colour, -1) == OK)
-            t->pairs[role] = (short)(role + 1);
+        else
+            t->pairs[role] = role_pair(role_colour(looks[role].colour));
     }
+}
+
+static int picture_colour(int32_t colour)
+{
+    return COLORS > 256 && colour >= 0 && colour < 8 ? 8 : colour; /* see role_colour */
+}
+
+static int pair_of(const Term *t, const Cell *cell)
+{
+    if (cell->role != ROLE_PICTURE)
+        return t->pairs[cell->role];
+    if (!t->colour || (cell->fg < 0 && cell->bg < 0))
+        return 0;
+    return MAX(alloc_pair(picture_colour(cell->fg), picture_colour(cell->bg)), 0);
 }
 
 /* ------------------------------------------------------------------ open and close */
 
-static void put(const Term *t, const char *bytes)
+static void put_bytes(const Term *t, const char *bytes, size_t left)
 {
-    size_t left = strlen(bytes);
     while (left > 0) {
         const ssize_t n = write(t->output_fd, bytes, left);
         if (n < 0 && errno != EINTR)
@@ -148,13 +194,44 @@ static void put(const Term *t, const char *bytes)
     }
 }
 
+static void put(const Term *t, const char *text)
+{
+    put_bytes(t, text, strlen(text));
+}
+
 static void screen_up(const Term *t)
 {
     put(t, t->titles ? "\033[?2004h\033[22;2t" : "\033[?2004h"); /* remembers the title */
 }
 
-static void screen_down(const Term *t)
+/* What stood below it comes back with the next doupdate. */
+static void erase_image(Term *t)
 {
+    const char *erase = graphics_erase(graphics_now(&t->talk));
+    if (t->drawn.sequence == NULL)
+        return;
+    if (erase != NULL)
+        put(t, erase);
+    else
+        wredrawln(stdscr, t->drawn.y, t->drawn.height);
+    g_clear_pointer(&t->drawn.sequence, g_bytes_unref);
+}
+
+static void draw_image(Term *t, const CanvasImage *image)
+{
+    gsize n = 0;
+    const char *bytes = g_bytes_get_data(image->sequence, &n);
+    g_autofree char *to = g_strdup_printf("\0337\033[%d;%dH", image->y + 1, image->x + 1);
+    put(t, to);
+    put_bytes(t, bytes, n);
+    put(t, "\0338");
+    t->drawn = *image;
+    g_bytes_ref(image->sequence);
+}
+
+static void screen_down(Term *t)
+{
+    erase_image(t);
     put(t, t->titles ? "\033[?2026l\033[?2004l\033[23;2t" : "\033[?2026l\033[?2004l");
     curs_set(1);
     endwin();
@@ -206,9 +283,19 @@ static bool open_tty(Term *t, GError **error)
     return true;
 }
 
-Term *term_open(const char *stderr_path, GError **error)
+static void ask(Term *t)
+{
+    const char *query = graphics_query(&t->talk);
+    put(t, "\033[?2026$p");
+    if (query != NULL)
+        put(t, query);
+    put(t, "\033[c");
+}
+
+Term *term_open(const char *stderr_path, Graphics graphics, GError **error)
 {
     g_autoptr(Term) t = g_new0(Term, 1);
+    t->talk.wish = graphics;
     t->input_fd = t->stderr_saved = -1;
     t->whole = true;
     setlocale(LC_CTYPE, "");
@@ -233,7 +320,7 @@ Term *term_open(const char *stderr_path, GError **error)
     wnoutrefresh(stdscr);
     doupdate();
     screen_up(t);
-    put(t, "\033[?2026$p\033[c");
+    ask(t);
     return g_steal_pointer(&t);
 }
 
@@ -299,8 +386,17 @@ void term_size(Term *t, int *width_out, int *height_out)
         resizeterm(size.ws_row, size.ws_col);
         t->whole = true;
     }
+    if (size.ws_xpixel >= size.ws_col && size.ws_ypixel >= size.ws_row && size.ws_col > 0 && size.ws_row > 0) {
+        t->talk.cell_width_px = size.ws_xpixel / size.ws_col;
+        t->talk.cell_height_px = size.ws_ypixel / size.ws_row;
+    }
     *width_out = COLS;
     *height_out = LINES;
+}
+
+const GraphicsTalk *term_graphics(const Term *t)
+{
+    return &t->talk;
 }
 
 bool term_ready(const Term *t)
@@ -318,6 +414,7 @@ void term_reply(Term *t, const char *sequence)
 {
     if (strstr(sequence, "?2026;1$y") != NULL || strstr(sequence, "?2026;2$y") != NULL)
         t->synchronized = true;
+    graphics_reply(&t->talk, sequence);
 }
 
 /* One cell as ncurses wants it; a character that the C library knows with another width becomes U+FFFD, so that the row keeps its length.
@@ -337,9 +434,10 @@ static int fill_cchar(const Term *t, const Cell *cell, cchar_t *out)
         if (n == 0 || wcwidth(ch) == 0)
             chars[n++] = ch;
     }
-    setcchar(&out[0], chars, t->attrs[cell->role], t->pairs[cell->role], NULL);
+    const int pair = pair_of(t, cell);
+    setcchar(&out[0], chars, t->attrs[cell->role], 0, &pair);
     if (padded)
-        setcchar(&out[1], L" ", t->attrs[cell->role], t->pairs[cell->role], NULL);
+        setcchar(&out[1], L" ", t->attrs[cell->role], 0, &pair);
     return padded ? 2 : 1;
 }
 
@@ -370,30 +468,50 @@ static void remember(Term *t, const Canvas *c)
     t->shown->cursor_y = c->cursor_y;
 }
 
-void term_draw(Term *t, const Canvas *c)
+static bool image_is_drawn(const Term *t, const CanvasImage *image)
 {
-    const bool other_size = t->shown == NULL || t->shown->width != c->width || t->shown->height != c->height;
-    const bool whole = t->whole || other_size;
-    if (other_size)
-        t->row = g_renew(cchar_t, t->row, (gsize)c->width + 1);
-    bool changed = whole || t->shown->cursor_x != c->cursor_x || t->shown->cursor_y != c->cursor_y;
+    const CanvasImage *drawn = &t->drawn;
+    if (image == NULL || drawn->sequence == NULL)
+        return image == NULL && drawn->sequence == NULL;
+    return drawn->sequence == image->sequence && drawn->x == image->x && drawn->y == image->y;
+}
+
+static bool write_rows(Term *t, const Canvas *c, bool whole)
+{
+    bool changed = false;
     for (int y = 0; y < c->height; y++) {
         if (!whole && !row_changed(t, c, y))
             continue;
         draw_row(t, c, y);
         changed = true;
     }
-    if (!changed)
+    return changed;
+}
+
+void term_draw(Term *t, const Canvas *c)
+{
+    const bool other_size = t->shown == NULL || t->shown->width != c->width || t->shown->height != c->height;
+    const bool whole = t->whole || other_size;
+    const CanvasImage *image = canvas_image_whole(c) ? &c->image : NULL;
+    const bool image_changed = whole || !image_is_drawn(t, image);
+    if (other_size)
+        t->row = g_renew(cchar_t, t->row, (gsize)c->width + 1);
+    const bool moved = whole || t->shown->cursor_x != c->cursor_x || t->shown->cursor_y != c->cursor_y;
+    if (!write_rows(t, c, whole) && !moved && !image_changed)
         return;
     if (whole)
         clearok(curscr, TRUE);
     curs_set(c->cursor_x >= 0 ? 1 : 0);
     if (c->cursor_x >= 0)
         move(c->cursor_y, c->cursor_x);
-    wnoutrefresh(stdscr);
     if (t->synchronized)
         put(t, "\033[?2026h");
+    if (image_changed)
+        erase_image(t);
+    wnoutrefresh(stdscr);
     doupdate();
+    if (image_changed && image != NULL)
+        draw_image(t, image);
     if (t->synchronized)
         put(t, "\033[?2026l");
     t->whole = false;

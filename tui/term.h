@@ -9,12 +9,13 @@
 #pragma once
 
 #include "canvas.h"
+#include "graphics.h"
 
 typedef struct Term Term;
 
-/* Takes over the terminal. stderr_path: file that standard error is appended to meanwhile; NULL drops it. NULL and error when standard
- * output is no terminal or its type is unknown. */
-Term *term_open(const char *stderr_path, GError **error);
+/* Takes over the terminal. stderr_path: file that standard error is appended to meanwhile; NULL drops it. graphics: how pictures are to be
+ * drawn, if the terminal answers that it can. NULL and error when standard output is no terminal or its type is unknown. */
+Term *term_open(const char *stderr_path, Graphics graphics, GError **error);
 void  term_close(Term *t);              /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Term, term_close)
 
@@ -24,9 +25,11 @@ int  term_signal_fd(const Term *t);
 int  term_take_signal(Term *t);
 
 bool term_utf8(const Term *t);          /* false: draw in ASCII */
+unsigned term_colours(const Term *t);   /* 0, 8, 16, 256 or 1 << 24: what cells of ROLE_PICTURE may have */
+const GraphicsTalk *term_graphics(const Term *t);       /* changes with term_reply and term_size */
 void term_size(Term *t, int *width_out, int *height_out);      /* asks the kernel and follows a change of size */
 bool term_ready(const Term *t);         /* the terminal takes bytes now; false: skip this frame */
-void term_draw(Term *t, const Canvas *c);                       /* writes only rows that changed */
+void term_draw(Term *t, const Canvas *c);                       /* writes only rows that changed, and the image when that did */
 void term_redraw(Term *t);              /* the next frame is written whole */
 void term_reply(Term *t, const char *sequence);                 /* an INPUT_REPLY: answers to what term_open asked */
 

@@ -11,6 +11,7 @@
 #include "field.h"
 #include "keys.h"
 #include "model.h"
+#include "preview.h"
 
 typedef enum { VIEW_QUEUE, VIEW_JOB, VIEW_LOG, VIEW_HELP, VIEW_TEXT, VIEW_ASK, VIEW_FIELD, VIEW_PREVIEW, N_VIEWS } ViewId;
 typedef enum { GRAPH_AUTO, GRAPH_OFF, GRAPH_SMALL, GRAPH_LARGE } GraphSize;
@@ -83,6 +84,7 @@ struct Ui {
     Ask     ask;
     Entry   entry;
     Pending pending;
+    Preview *preview;                   /* NULL with graphics = none */
 
     char    *why, *remedy;              /* of the last notice with a fault, shown as they are: stays while the queue is paused by it */
     char    *message;
@@ -145,6 +147,10 @@ Role        view_state_role(const HoistRow *row);
 /* "retry 2/5 in 8 s", "queued", "403 AccessDenied: ...": one line, shown as it is. Caller frees. */
 char       *view_state_words(const Ui *ui, const ModelRow *mr);
 int         view_pane(Ui *ui, Canvas *c, int x, int y, int width, int height);      /* details of the selected file (view_job.c) */
+/* Whether room is to be kept for a picture of the file, before anything of it is known (view_picture.c). */
+bool        view_picture_wanted(Ui *ui, const HoistRow *row);
+/* The picture, or why there is none, in the room kept for it. */
+void        view_picture(Ui *ui, Canvas *c, const HoistRow *row, int x, int y, int width, int height);
 void        view_head(Ui *ui, Canvas *c, int *rows_out);    /* header, graph, tabs and what holds the queue up from row 0 (view_head.c) */
 bool        view_held_up(const Ui *ui);                     /* the queue is paused and nothing moves any more */
 void        view_preview_request(Ui *ui);               /* asks the engine to count what is pending */

@@ -3,7 +3,7 @@
 #include "fmt.h"
 #include "view.h"
 
-enum { BOX_WIDTH = 76, TARGET_LEAST = 16 };
+enum { BOX_WIDTH = 76, TARGET_LEAST = 16, PICTURES_LEAST = 14 };
 
 /* ------------------------------------------------------------------ what is pending */
 
@@ -202,11 +202,22 @@ static int draw_warnings(Canvas *c, const Pending *p, int x, int y, int width)
     return y;
 }
 
+/* "198 pictures: web, thumb"; NULL where nothing is done to them. Caller frees. */
+static char *picture_words(const Ui *ui, const Pending *p)
+{
+    const char *renditions = ui->settings == NULL ? NULL : hoist_settings_get(ui->settings, "renditions");
+    const char *images = ui->settings == NULL ? NULL : hoist_settings_get(ui->settings, "images");
+    const char *made = renditions != NULL && *renditions != '\0' ? renditions : images;
+    if (!p->counted || p->images == 0 || made == NULL || *made == '\0')
+        return NULL;
+    g_autofree char *text = hoist_text(g_str_equal(made, "none") ? "as they are" : made);
+    return g_strdup_printf("%s: %s", fmt_plural(p->images, "picture").s, text);
+}
+
 static void draw_last_line(Ui *ui, Canvas *c, int x, int y, int width)
 {
     const Pending *p = &ui->pending;
-    const char *images = ui->settings == NULL ? NULL : hoist_settings_get(ui->settings, "images");
-    g_autofree char *recipe = hoist_text(images);
+    g_autofree char *pictures = picture_words(ui, p);
     int right = x + width - 28;
     canvas_text(c, right, y, 7, ROLE_KEY, "[Enter]");
     canvas_text(c, right + 8, y, 5, ROLE_TEXT, "queue");
@@ -219,10 +230,8 @@ static void draw_last_line(Ui *ui, Canvas *c, int x, int y, int width)
     const int room = MIN(canvas_width(c, dest), right - left - 2);
     canvas_fit(c, left, y, room, ROLE_ACCENT, CUT_MIDDLE, false, dest);
     left += room + 2;
-    if (p->counted && p->images > 0 && *recipe != '\0' && left + 12 < right) {
-        g_autofree char *text = g_strdup_printf("images: %s", recipe);
-        canvas_fit(c, left, y, right - left - 2, ROLE_DIM, CUT_END, false, text);
-    }
+    if (pictures != NULL && left + PICTURES_LEAST < right)
+        canvas_fit(c, left, y, right - left - 2, ROLE_DIM, CUT_END, false, pictures);
 }
 
 static void draw_preview(Ui *ui, Canvas *c)

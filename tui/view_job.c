@@ -3,7 +3,18 @@
 #include "fmt.h"
 #include "view.h"
 
-enum { LABEL = 11, WRAP_ROWS = 6 };
+enum {
+    LABEL = 11,
+    WRAP_ROWS = 6,
+    OBJECT_NAME = 9,
+    OBJECT_SIZE = 8,
+    OBJECTS_MAX = 8,
+    SIDE_WIDTH = 72,  /* from here on the picture stands beside the text, if below it there is little room */
+    SIDE_HEIGHT = 28, /* from here on there is enough */
+    SIDE_PICTURE_MAX = 72,
+    PICTURE_LEAST = 24, /* columns of a pane with a picture */
+    PICTURE_ROWS_LEAST = 5,
+};
 
 /* Where the next line goes. */
 typedef struct {
@@ -51,6 +62,18 @@ static void draw_state(Ui *ui, Pen *p, const ModelRow *mr)
         state = g_strdup_printf("%s %s", view_state_glyph(row), row->state == HOIST_ACTIVE ? "sending" : words);
     line(p, "state", view_state_role(row), CUT_END, state);
     line(p, "", ROLE_WARN, CUT_END, wait);
+}
+
+/* The picture is being made: that is no byte confirmed, so it is another bar. */
+static void draw_preparing(Pen *p, const HoistRow *row)
+{
+    if (row->state != HOIST_PREPARING || row->prepared_pct < 0 || p->y >= p->bottom)
+        return;
+    g_autofree char *percent = g_strdup_printf("%d%%", MIN(row->prepared_pct, 100));
+    canvas_text(p->c, p->x, p->y, LABEL, ROLE_DIM, "progress");
+    canvas_bar_prepared(p->c, p->x + LABEL, p->y, p->width - LABEL - 5, row->prepared_pct);
+    canvas_fit(p->c, p->x + p->width - 4, p->y, 4, ROLE_TEXT, CUT_END, true, percent);
+    p->y++;
 }
 
 static void draw_moving(Pen *p, const HoistRow *row)
@@ -116,7 +139,44 @@ static char *tilde_path(const char *path)
     return hoist_text(path);
 }
 
-static void draw_facts(Pen *p, const HoistRow *row)
+static void draw_object(Pen *p, const HoistObject *o)
+{
+    const int x = p->x + LABEL, name = MIN(OBJECT_NAME, (p->width - LABEL) / 3);
+    const int end = p->x + p->width - 3, key = end - OBJECT_SIZE - 1 - x - name;
+    const char *slash = o->key == NULL ? NULL : strrchr(o->key, '/');
+    g_autofree char *title = hoist_text(o->name);
+    g_autofree char *last = hoist_text(slash != NULL ? slash + 1 : o->key);
+    canvas_fit(p->c, x, p->y, name - 1, ROLE_STRONG, CUT_END, false, title);
+    if (key >= 6)
+        canvas_fit(p->c, x + name, p->y, key, ROLE_TEXT, CUT_MIDDLE, false, last);
+    canvas_fit(p->c, end - OBJECT_SIZE, p->y, OBJECT_SIZE, ROLE_TEXT, CUT_END, true, o->bytes > 0 ? fmt_size(o->bytes).s : "-");
+    if (o->done)
+        canvas_text(p->c, end + 1, p->y, 2, ROLE_OK, "✓");
+    p->y++;
+}
+
+static void draw_objects(Ui *ui, Pen *p)
+{
+    unsigned n = 0;
+    const HoistObject *objects = model_objects(ui->model, &n);
+    if (n > 0 && p->y < p->bottom)
+        canvas_text(p->c, p->x, p->y, LABEL - 1, ROLE_DIM, "objects");
+    for (unsigned i = 0; i < MIN(n, OBJECTS_MAX) && p->y < p->bottom; i++)
+        draw_object(p, &objects[i]);
+    if (n > OBJECTS_MAX && p->y < p->bottom)
+        canvas_printf(p->c, p->x + LABEL, p->y++, ROLE_DIM, "and %u more", n - OBJECTS_MAX);
+}
+
+/* "jpeg 6000x4000 → webp 1920x1280 q80, 2 encodes" */
+static void draw_recipe(Pen *p, const HoistRow *row)
+{
+    g_autofree char *text = hoist_text(row->recipe);
+    g_auto(GStrv) parts = g_strsplit(text, " -> ", 2);
+    g_autofree char *arrow = g_strjoinv(" → ", parts);
+    wrapped(p, "picture", ROLE_TEXT, arrow);
+}
+
+static void draw_facts(Ui *ui, Pen *p, const HoistRow *row)
 {
     g_autofree char *source = tilde_path(row->path);
     g_autofree char *size = size_text(row);
@@ -126,7 +186,8 @@ static void draw_facts(Pen *p, const HoistRow *row)
     foreign(p, "to", CUT_MIDDLE, row->dest);
     foreign(p, "key", CUT_MIDDLE, row->key);
     line(p, "size", ROLE_TEXT, CUT_END, size);
-    foreign(p, "picture", CUT_END, row->recipe);
+    draw_recipe(p, row);
+    draw_objects(ui, p);
     line(p, "parts", ROLE_TEXT, CUT_END, parts);
     foreign(p, "upload id", CUT_MIDDLE, row->upload_id);
     line(p, "tries", ROLE_TEXT, CUT_END, tries);
@@ -147,20 +208,48 @@ static void draw_result(Pen *p, const HoistRow *row)
     wrapped(p, "times", ROLE_DIM, times);
 }
 
+static void draw_text(Ui *ui, Pen *p, const ModelRow *mr)
+{
+    g_autofree char *name = hoist_text(mr->row->name);
+    canvas_fit(p->c, p->x, p->y++, p->width, ROLE_STRONG, CUT_MIDDLE, false, name);
+    gap(p);
+    draw_state(ui, p, mr);
+    draw_preparing(p, mr->row);
+    draw_moving(p, mr->row);
+    draw_fault(p, mr->row);
+    draw_facts(ui, p, mr->row);
+    draw_result(p, mr->row);
+}
+
+/* Rows of a picture of 4:3 over the whole width. */
+static int picture_rows(int width)
+{
+    return width * 3 / 8;
+}
+
+/* The picture stands at the bottom, in room that depends on the pane alone, so that it does not jump when a line of text comes or goes;
+ * only where the text needs more is it smaller. */
+static void draw_below(Ui *ui, const Pen *p, const ModelRow *mr, int height)
+{
+    const int rows = MIN(picture_rows(p->width), height / 2);
+    const int top = MAX(p->bottom - rows, p->y + 1);
+    if (p->bottom - top >= PICTURE_ROWS_LEAST)
+        view_picture(ui, p->c, mr->row, p->x, top, p->width, p->bottom - top);
+}
+
 int view_pane(Ui *ui, Canvas *c, int x, int y, int width, int height)
 {
     const ModelRow *mr = model_selected(ui->model);
     if (mr == NULL || width < LABEL + 8)
         return 0;
-    Pen p = { .c = c, .x = x, .y = y, .width = width, .bottom = y + height };
-    g_autofree char *name = hoist_text(mr->row->name);
-    canvas_fit(c, x, p.y++, width, ROLE_STRONG, CUT_MIDDLE, false, name);
-    gap(&p);
-    draw_state(ui, &p, mr);
-    draw_moving(&p, mr->row);
-    draw_fault(&p, mr->row);
-    draw_facts(&p, mr->row);
-    draw_result(&p, mr->row);
+    const bool picture = width >= PICTURE_LEAST && view_picture_wanted(ui, mr->row);
+    const int side = picture && width >= SIDE_WIDTH && height < SIDE_HEIGHT ? MIN(width * 2 / 5, SIDE_PICTURE_MAX) : 0;
+    Pen p = { .c = c, .x = x, .y = y, .width = side > 0 ? width - side - 2 : width, .bottom = y + height };
+    draw_text(ui, &p, mr);
+    if (side > 0 && height - 2 >= PICTURE_ROWS_LEAST)
+        view_picture(ui, c, mr->row, x + width - side, y + 2, side, height - 2);
+    else if (picture)
+        draw_below(ui, &p, mr, height);
     return p.y - y;
 }
 

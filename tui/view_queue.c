@@ -87,7 +87,7 @@ char *view_state_words(const Ui *ui, const ModelRow *mr)
     case HOIST_QUEUED:
         return queued_words(ui, mr);
     case HOIST_PREPARING:
-        return g_strdup("preparing");
+        return row->prepared_pct < 0 ? g_strdup("preparing") : g_strdup_printf("preparing %d %%", MIN(row->prepared_pct, 100));
     case HOIST_COMPLETING:
         return g_strdup("completing");
     case HOIST_DONE:
@@ -164,6 +164,14 @@ static void draw_progress(Canvas *c, const Columns *k, int y, const HoistRow *ro
         canvas_fit(c, x + k->speed + 1, y, k->eta, ROLE_DIM, CUT_END, true, row->eta_s >= 0 ? fmt_time(row->eta_s).s : "-");
 }
 
+/* A picture that takes long to make: as wide as a bar of bytes, and unlike it. */
+static void draw_preparing(Canvas *c, const Columns *k, int y, const HoistRow *row, const char *words)
+{
+    const int end = k->x + k->width - 1, x = k->progress_x + k->bar + 1;
+    canvas_bar_prepared(c, k->progress_x, y, k->bar, row->prepared_pct);
+    canvas_fit(c, x, y, end - x, ROLE_PREPARED, CUT_END, false, words);
+}
+
 static bool has_bar(const HoistRow *row)
 {
     return row->state == HOIST_ACTIVE || row->state == HOIST_COMPLETING;
@@ -193,6 +201,10 @@ static void draw_row(Ui *ui, Canvas *c, const Columns *k, int y, const ModelRow 
         canvas_fit(c, k->name_x + k->name, y, k->size, role, CUT_END, true, fmt_size(row->bytes > 0 ? row->bytes : row->source_bytes).s);
     if (has_bar(row)) {
         draw_progress(c, k, y, row);
+        return;
+    }
+    if (row->state == HOIST_PREPARING && row->prepared_pct >= 0 && k->speed > 0) {
+        draw_preparing(c, k, y, row, words);
         return;
     }
     const Role words_role =

@@ -26,6 +26,7 @@ CORNERS = {
     "openssl": r"core/digest\w*\.[ch]",
     "expat": r"core/dest/body\.c",
     "curses|ncurses|ncursesw|term|panel": r"tui/term\.c",
+    "chafa": r"tui/mosaic\.c",
     "vips": r"imgproc/\w+\.[ch]",
     "webp": r"imgproc/\w+\.[ch]",
     "libexif": r"imgproc/exif\.c",

@@ -44,7 +44,7 @@ static void child(int slave, Act act)
         dup2(slave, fd);
     g_setenv("TERM", "xterm-256color", TRUE);
     g_setenv("LC_ALL", "C.UTF-8", TRUE);
-    Term *t = term_open(NULL, NULL);
+    Term *t = term_open(NULL, GRAPHICS_CELLS, NULL);
     if (t == NULL)
         _exit(99);
     act(t);
