@@ -23,7 +23,7 @@ HoistRow *fake_add(FakeStore *f, HoistState state, const char *name, uint64_t by
     row->key = g_strconcat("2024/", name, NULL);
     row->dest = g_strdup("s3://photos/2024");
     row->source_bytes = row->bytes = bytes;
-    row->eta_s = row->retry_in_ms = -1;
+    row->eta_s = row->retry_in_ms = row->prepared_pct = -1;
     row->max_tries = 5;
     g_ptr_array_add(f->rows, row);
     return row;

@@ -177,6 +177,63 @@ static void test_box(void)
     assert_text(c, " ┌─ Add ──┐\nu│        │\n └────────┘\n");
 }
 
+static const Cell *cell(const Canvas *c, int x, int y)
+{
+    return &c->cells[y * c->width + x];
+}
+
+static void test_cells_with_colours(void)
+{
+    g_autoptr(Canvas) c = canvas_new(4, 2, false);
+    canvas_text(c, 0, 0, 4, ROLE_TEXT, "写真");
+    canvas_paint(c, 1, 0, 0x2580, 12, 200);
+    canvas_paint(c, 9, 9, 'x', 1, 2); /* clipped */
+    canvas_paint(c, 3, 1, 0x9b, 1, 2);
+    assert_text(c, " ▀真\n   \xef\xbf\xbd\n");
+    g_assert_cmpint(cell(c, 1, 0)->role, ==, ROLE_PICTURE);
+    g_assert_cmpint(cell(c, 1, 0)->fg, ==, 12);
+    g_assert_cmpint(cell(c, 1, 0)->bg, ==, 200);
+    canvas_text(c, 1, 0, 1, ROLE_OK, "x");
+    g_assert_cmpint(cell(c, 1, 0)->role, ==, ROLE_OK);
+    g_assert_cmpint(cell(c, 1, 0)->fg, ==, 0);
+    g_assert_cmpint(cell(c, 1, 0)->bg, ==, 0);
+    g_autoptr(Canvas) ascii = canvas_new(2, 1, true);
+    canvas_paint(ascii, 0, 0, 0x2580, 12, 200);
+    assert_text(ascii, "#\n");
+}
+
+static void test_an_image_is_whole_or_not_there(void)
+{
+    g_autoptr(Canvas) c = canvas_new(6, 4, false);
+    g_autoptr(GBytes) sequence = g_bytes_new_static("abc", 3);
+    g_assert_false(canvas_image_whole(c));
+    canvas_image(c, 2, 1, 5, 2, sequence); /* beyond the edge */
+    g_assert_false(canvas_image_whole(c));
+    canvas_image(c, 2, 1, 3, 2, sequence);
+    g_assert_true(canvas_image_whole(c));
+    canvas_text(c, 0, 1, 2, ROLE_TEXT, "ab");
+    canvas_text(c, 2, 3, 4, ROLE_TEXT, "cd");
+    g_assert_true(canvas_image_whole(c));
+    for (int y = 0; y < 4; y++)
+        g_assert_cmpint(canvas_row_width(c, y), ==, 6);
+    g_assert_cmpstr(cell(c, 2, 1)->text, !=, cell(c, 2, 2)->text);
+    canvas_text(c, 4, 2, 1, ROLE_TEXT, "x");
+    g_assert_false(canvas_image_whole(c));
+    canvas_clear(c);
+    g_assert_false(canvas_image_whole(c));
+    assert_text(c, "\n\n\n\n");
+}
+
+static void test_bar_of_preparing_is_another(void)
+{
+    g_autoptr(Canvas) c = canvas_new(10, 2, false);
+    canvas_bar_prepared(c, 0, 0, 10, 42);
+    canvas_bar_prepared(c, 0, 1, 10, 250);
+    assert_text(c, "▒▒▒▒░░░░░░\n▒▒▒▒▒▒▒▒▒▒\n");
+    g_assert_cmpint(cell(c, 0, 0)->role, ==, ROLE_PREPARED);
+    g_assert_cmpint(cell(c, 9, 0)->role, ==, ROLE_TRACK);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -191,5 +248,8 @@ int main(int argc, char **argv)
     g_test_add_func("/canvas/graph", test_graph);
     g_test_add_func("/canvas/ascii-replaces-symbols", test_ascii_replaces_symbols);
     g_test_add_func("/canvas/box", test_box);
+    g_test_add_func("/canvas/cells-with-colours", test_cells_with_colours);
+    g_test_add_func("/canvas/an-image-is-whole-or-not-there", test_an_image_is_whole_or_not_there);
+    g_test_add_func("/canvas/bar-of-preparing-is-another", test_bar_of_preparing_is_another);
     return g_test_run();
 }

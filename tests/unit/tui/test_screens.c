@@ -124,7 +124,7 @@ static void fill(Fix *f)
     fake_add(&f->store, HOIST_QUEUED, "IMG_2042.CR3", 41700000);
     HoistRow *photo = fake_add(&f->store, HOIST_QUEUED, "IMG_2043.jpg", 412000);
     photo->source_bytes = 4800000;
-    photo->recipe = g_strdup("webp q80 1920x1280");
+    photo->recipe = g_strdup("jpeg 6000x4000 -> webp 1920x1280 q80, 2 encodes");
     HoistRow *secret = fake_add(&f->store, HOIST_FAILED, "secret.env", 1100);
     secret->cause = g_strdup("403 AccessDenied: the key may not write below 2024/");
     secret->remedy = g_strdup("Give this key s3:PutObject on the bucket and prefix, then press r.");
@@ -195,7 +195,7 @@ static const HoistCommand *last(Fix *f, HoistCommandKind kind)
     return cmd;
 }
 
-/* ------------------------------------------------------------------ pictures */
+/* ------------------------------------------------------------------ screens */
 
 static void test_sizes(Fix *f, gconstpointer data)
 {
@@ -348,6 +348,121 @@ static void test_tabs_and_filter(Fix *f, gconstpointer data)
     g_assert_cmpuint(marks_count(model_marks(f->ui->model)), ==, 1);
     key(f, 27);
     g_assert_cmpuint(marks_count(model_marks(f->ui->model)), ==, 0);
+}
+
+/* ------------------------------------------------------------------ pictures */
+
+/* Stripes that get wider: another cell at every place. */
+static void tell_picture(Fix *f, int64_t id, unsigned width, unsigned height)
+{
+    guint8 *px = g_malloc((size_t)width * height * 3);
+    for (unsigned y = 0; y < height; y++)
+        for (unsigned x = 0; x < width; x++)
+            memset(px + ((size_t)y * width + x) * 3, (x / 12 + y * y / (height * 9)) % 2 == 0 ? 0 : 255, 3);
+    HoistPicture picture = { g_bytes_new_take(px, (size_t)width * height * 3), width, height };
+    const HoistEvent ev = { .kind = HOIST_EVENT_PICTURE, .number = id, .picture = &picture };
+    ui_event(f->ui, &ev);
+    g_bytes_unref(picture.rgb);
+}
+
+/* A frame, and what comes due after it. */
+static void rest(Fix *f, int width, int height)
+{
+    g_autoptr(Canvas) c = canvas_new(width, height, false);
+    ui_draw(f->ui, c);
+    f->ui->now_us += PREVIEW_REST_US;
+    ui_tick(f->ui);
+}
+
+static HoistRow *whole_row(void *ctx, int64_t id, GError **error)
+{
+    (void)error;
+    const FakeStore *store = ctx;
+    HoistRow *row = hoist_row_dup(g_ptr_array_index(store->rows, id - 1));
+    if (!g_str_has_suffix(row->name, "3.jpg"))
+        return row;
+    static const struct {
+        const char *name, *key;
+        uint64_t bytes;
+        bool done;
+    } objects[] = { { "web", "2024/IMG_2043@web.webp", 412000, true },
+                    { "thumb", "2024/IMG_2043@thumb.webp", 18000, true },
+                    { "original", "originals/IMG_2043 \033[31m.jpg", 4800000, false } };
+    row->n_objects = G_N_ELEMENTS(objects);
+    row->objects = g_new0(HoistObject, row->n_objects);
+    for (unsigned i = 0; i < row->n_objects; i++) {
+        row->objects[i].name = g_strdup(objects[i].name);
+        row->objects[i].key = g_strdup(objects[i].key);
+        row->objects[i].bytes = objects[i].bytes;
+        row->objects[i].done = objects[i].done;
+    }
+    return row;
+}
+
+static void test_picture_in_the_pane(Fix *f, gconstpointer data)
+{
+    (void)data;
+    fill(f);
+    model_set_whole(f->ui->model, whole_row);
+    ((HoistRow *)g_ptr_array_index(f->store.rows, 2))->state = HOIST_PREPARING;
+    ((HoistRow *)g_ptr_array_index(f->store.rows, 2))->prepared_pct = 42;
+    show(f);
+    rest(f, 120, 40);
+    const HoistCommand *cmd = last(f, HOIST_CMD_PICTURE); /* of the first row; its answer is late */
+    g_assert_cmpint(g_array_index(cmd->ids, int64_t, 0), ==, 1);
+    for (unsigned i = 0; i < 6; i++) {
+        key(f, 'j');
+        rest(f, 120, 40);
+    }
+    g_assert_cmpuint(f->sent->len, ==, 1);
+    tell_picture(f, 1, 320, 240);
+    rest(f, 120, 40);
+    cmd = last(f, HOIST_CMD_PICTURE);
+    g_assert_cmpint(g_array_index(cmd->ids, int64_t, 0), ==, 7);
+    g_assert_cmpint(cmd->number, >=, 160);
+    tell_picture(f, 7, 320, 213);
+    check(f, "picture-120x40", 120, 40, false);
+    key(f, '\r');
+    rest(f, 80, 24);
+    check(f, "picture-80x24", 80, 24, false);
+    const MosaicLook ascii = { .ascii = true };
+    preview_set_look(f->ui->preview, &ascii);
+    rest(f, 80, 24);
+    check(f, "picture-80x24-ascii", 80, 24, true);
+    g_assert_cmpuint(f->sent->len, ==, 2);
+}
+
+static void test_picture_that_is_none(Fix *f, gconstpointer data)
+{
+    (void)data;
+    HoistRow *preparing = fake_add(&f->store, HOIST_PREPARING, "long.png", 88 * MB);
+    preparing->prepared_pct = 7;
+    show(f);
+    key(f, '\r');
+    rest(f, 80, 24);
+    const HoistEvent ev = { .kind = HOIST_EVENT_PICTURE, .number = 1, .text = (char *)"not a readable picture" };
+    ui_event(f->ui, &ev);
+    check(f, "picture-none-80x24", 80, 24, false);
+    rest(f, 80, 24);
+    g_assert_cmpuint(f->sent->len, ==, 1);
+}
+
+/* A file that is no picture costs the workers nothing, and a narrow window shows none. */
+static void test_no_picture_is_asked_for(Fix *f, gconstpointer data)
+{
+    (void)data;
+    fake_add(&f->store, HOIST_QUEUED, "film.mov", 88 * MB);
+    fake_add(&f->store, HOIST_QUEUED, "photo.jpg", 8 * MB);
+    show(f);
+    key(f, '\r');
+    rest(f, 80, 24);
+    key(f, 27);
+    key(f, 'j');
+    rest(f, 80, 24);
+    g_assert_cmpuint(f->sent->len, ==, 0);
+    key(f, '\r');
+    rest(f, 80, 24);
+    g_assert_cmpuint(f->sent->len, ==, 1);
 }
 
 /* ------------------------------------------------------------------ drops */
@@ -557,6 +672,9 @@ int main(int argc, char **argv)
         { "/screens/help", test_help },
         { "/screens/held-up", test_held_up },
         { "/screens/tabs-and-filter", test_tabs_and_filter },
+        { "/screens/picture-in-the-pane", test_picture_in_the_pane },
+        { "/screens/picture-that-is-none", test_picture_that_is_none },
+        { "/screens/no-picture-is-asked-for", test_no_picture_is_asked_for },
         { "/screens/drop-is-previewed-then-queued", test_drop_is_previewed_then_queued },
         { "/screens/discarded-drop-queues-nothing", test_discarded_drop_queues_nothing },
         { "/screens/missing-and-other-text-is-told", test_missing_and_other_text_is_told },
