@@ -75,8 +75,9 @@ char *settings_recipe_of_group(char *const *words, unsigned *which_out, char **w
         if (g_str_has_prefix(words[*which_out], "like="))
             continue;
         g_autofree char *word = word_of_pair(words[*which_out]);
+        g_auto(GStrv) pair = g_strsplit(word, "=", 2);
         scratch = r;
-        if (!recipe_change(&scratch, word, why_out))
+        if (!recipe_set(&scratch, pair[0], pair[1], why_out)) /* a blank in the value does not make it two */
             return NULL;
         g_string_append_printf(all, "%s%s", all->len > 0 ? " " : "", word);
     }
