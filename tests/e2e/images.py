@@ -46,7 +46,7 @@ class Object:
         self.source, self.event, self.about = source, event, about
         self.name, self.bytes, self.recipe = about.get("name"), about["bytes"], about.get("recipe")
         self.note = about.get("note") or event.get("note") or ""
-        self.out = about.get("out")
+        self.out = lib.told(about, "out")
         self.path = self.out if self.out and os.path.exists(self.out) else source
         self.encodes = int((re.search(r"(\d+) encodes?", self.recipe or "") or [0, 0])[1])
 
@@ -67,7 +67,7 @@ class Run:
         self.status, self.err, self.events, self.objects = r.returncode, r.err, {}, {}
         for event in map(lib.json.loads, r.out.splitlines()):
             if event["event"] == "image":
-                path = os.fsencode(event["path"]).decode("utf-8", "surrogateescape")
+                path = lib.told(event, "path")
                 assert path not in self.events, f"{path} was told twice"
                 self.events[path] = event
                 self.objects[path] = [Object(path, event, o) for o in event.get("objects") or []]

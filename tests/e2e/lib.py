@@ -4,6 +4,7 @@ A test file defines functions test_NAME(t) and ends with lib.main(). Servers com
 (HOIST_SERVERS); a further S3 endpoint from HOIST_TEST_S3=URL with the usual AWS_* variables. Everything listens on loopback, and
 everything that is started is stopped by its own process id.
 """
+import base64
 import contextlib
 import hashlib
 import importlib.util
@@ -282,6 +283,11 @@ class Hoist:
         path = f"{self.folder}/state/hoist/queue.db"
         with contextlib.closing(sqlite3.connect(path)) as db:
             return db.execute(sql).fetchall()
+
+
+def told(event, name):
+    """A path in an event, whatever its bytes."""
+    return os.fsdecode(base64.b64decode(event[name + "_b64"])) if name + "_b64" in event else event.get(name)
 
 
 def of_kind(events, kind):
