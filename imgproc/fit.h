@@ -1,29 +1,31 @@
-/* fit.h - search for the quality that meets a byte budget, in few encodes; pure.
+/* fit.h - search for the quality, then for the size in pixels, that meets a limit in bytes, with few encodes of the whole picture; pure.
  *
- * log(bytes) is nearly linear in quality: a first guess from the slope measured for libwebp, then secant between the nearest two.
- * Ends at 0.92..1.0 of the budget, at the floor, or after FIT_ENCODES_MAX encodes.
+ * log(bytes) is nearly linear in quality, but how steep it is depends on the picture. A sample of the picture (pixels_sample), a sixteenth of
+ * it, tells that for a sixteenth of the price. By how much a sample is dearer or cheaper than the rest, one encode of the whole tells, and that
+ * holds for other sizes of the same picture, too. So there is about one encode more than the one that was too large.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { FIT_ENCODES_MAX = 4 };
-
 typedef struct {
     uint64_t limit_bytes;
-    unsigned floor;         /* lowest quality worth looking at */
-    unsigned known_quality; /* an encode that was too large: */
-    uint64_t known_bytes;
+    unsigned quality, min_quality; /* most and least, of what encode takes */
+    uint64_t known_bytes;          /* of the whole at `quality`: more than the limit */
+    unsigned encodes_max;          /* of the whole, from here on */
+    bool fewer_pixels;             /* may be tried below min_quality */
 } FitAsk;
 
+/* Each: false = give up. ctx is theirs. */
 typedef struct {
-    bool fits;        /* quality and bytes are of the best encode within the limit */
-    unsigned quality; /* else of the smallest seen */
-    uint64_t bytes;
-} FitAnswer;
+    /* Bytes of the whole picture at this quality. Never asked twice for the same at the same size. */
+    bool (*encode)(void *ctx, unsigned quality, uint64_t *bytes_out);
+    /* The same by a sample, times its share of the pixels. */
+    bool (*sample)(void *ctx, unsigned quality, uint64_t *bytes_out);
+    /* The picture with both edges `scale` (below 1) times those that it has now, or as far as that goes. *least_out: no further. */
+    bool (*resize)(void *ctx, double scale, bool *least_out);
+} FitOps;
 
-/* encode: bytes at this quality; false = give up. It is never asked for the same quality twice. False only when encode says so. */
-bool fit_search(const FitAsk *ask, bool (*encode)(void *ctx, unsigned quality, uint64_t *bytes_out), void *ctx, FitAnswer *out);
-/* The factor (below 1) for both edges after which a picture of `bytes` at quality 50 should come out within the limit at quality 75. */
-double fit_scale(uint64_t bytes, uint64_t limit_bytes);
+/* False only when one of ops says so. *fits_out: an encode was within the limit. */
+bool fit_search(const FitAsk *ask, const FitOps *ops, void *ctx, bool *fits_out);

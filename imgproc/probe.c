@@ -4,36 +4,40 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "extras.h"
+#include "icc.h"
 #include "imgproc.h"
+#include "tiff_head.h"
 
 enum {
-    HEAD_BYTES = 32,
-    PNG_CHUNKS_MAX = 4096,     /* before the pixels; more is no picture */
-    EXTRAS_READ_MAX = 4 << 20, /* larger files are taken to have extras */
+    PNG_CHUNKS_MAX = 4096, /* before the pixels; more is no picture */
     MEGA = 1000000,
 };
 
 typedef struct {
     const char *loader; /* of libvips; a source goes in */
+    ImgFormat format;
     bool web;
     bool lossless;
-    bool (*extras)(const uint8_t *data, size_t size); /* NULL: by the fields libvips found */
-    ImgFormat format;
+    bool frames; /* several pictures in it are an animation */
     const char *name;
-    const char *pages; /* what several pictures in such a file are */
 } KindInfo;
 
 static const KindInfo kinds[N_KINDS] = {
-    [KIND_OTHER] = { .name = "other" },
-    [KIND_JPEG] = { "jpegload_source", true, false, extras_in_jpeg, IMG_JPEG, "JPEG", "several pictures" },
-    [KIND_PNG] = { "pngload_source", true, true, extras_in_png, IMG_PNG, "PNG", "animation" },
-    [KIND_GIF] = { "gifload_source", true, true, extras_in_gif, IMG_GIF, "GIF", "animation" },
-    [KIND_WEBP] = { "webpload_source", true, false, extras_in_webp, IMG_WEBP, "WebP", "animation" },
-    [KIND_TIFF] = { "tiffload_source", false, true, NULL, IMG_TIFF, "TIFF", "TIFF of several pages" },
-    [KIND_AVIF] = { "heifload_source", true, false, NULL, IMG_AVIF, "AVIF", "several pictures in one file" },
-    [KIND_HEIC] = { "heifload_source", false, false, NULL, IMG_HEIC, "HEIC", "several pictures in one file" },
+    [KIND_OTHER] = { NULL, IMG_FORMAT_NONE, false, false, false, "other" },
+    [KIND_JPEG] = { "jpegload_source", IMG_JPEG, true, false, false, "JPEG" },
+    [KIND_PNG] = { "pngload_source", IMG_PNG, true, true, false, "PNG" },
+    [KIND_GIF] = { "gifload_source", IMG_GIF, true, true, true, "GIF" },
+    [KIND_WEBP] = { "webpload_source", IMG_WEBP, true, false, true, "WebP" },
+    [KIND_TIFF] = { "tiffload_source", IMG_TIFF, false, true, false, "TIFF" },
+    [KIND_AVIF] = { "heifload_source", IMG_AVIF, true, false, false, "AVIF" },
+    [KIND_HEIC] = { "heifload_source", IMG_HEIC, false, false, false, "HEIC" },
+    [KIND_SVG] = { "svgload_source", IMG_FORMAT_NONE, false, true, false, "SVG" },
+    [KIND_PDF] = { "pdfload_source", IMG_FORMAT_NONE, false, true, false, "PDF" },
 };
+
+static const char *const vector_loaders[] = { "VipsForeignLoadSvg", "VipsForeignLoadPdf" };
+
+/* ------------------------------------------------------------------ the first bytes */
 
 static bool brand_in(const uint8_t *brand, const char *list)
 {
@@ -59,6 +63,15 @@ static ImgKind kind_of_brands(const uint8_t *head, size_t size, bool *animated_o
     return KIND_HEIC;
 }
 
+/* XML may come with any prolog before its root. */
+static bool is_svg(const uint8_t *head, size_t size)
+{
+    size_t at = size >= 3 && memcmp(head, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    while (at < size && g_ascii_isspace((char)head[at]))
+        at++;
+    return at < size && head[at] == '<' && memmem(head, MIN(size, PROBE_HEAD_BYTES), "<svg", 4) != NULL;
+}
+
 ImgKind probe_kind(const uint8_t *head, size_t size, bool *animated_out)
 {
     *animated_out = false;
@@ -76,7 +89,29 @@ ImgKind probe_kind(const uint8_t *head, size_t size, bool *animated_out)
         return KIND_TIFF;
     if (memcmp(head + 4, "ftyp", 4) == 0)
         return kind_of_brands(head, size, animated_out);
-    return KIND_OTHER;
+    if (memcmp(head, "%PDF-", 5) == 0)
+        return KIND_PDF;
+    return is_svg(head, size) ? KIND_SVG : KIND_OTHER;
+}
+
+/* Pictures that are known and left alone; for the reason that is told. */
+static const char *name_of_other(const uint8_t *head, size_t size)
+{
+    static const struct {
+        const char *bytes;
+        size_t n;
+        const char *name;
+    } others[] = {
+        { "BM", 2, "BMP" },
+        { "\0\0\1\0", 4, "ICO" },
+        { "\xff\x0a", 2, "JPEG XL" },
+        { "\0\0\0\x0cJXL ", 8, "JPEG XL" },
+        { "\0\0\0\x0cjP  ", 8, "JPEG 2000" },
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(others); i++)
+        if (size >= others[i].n && memcmp(head, others[i].bytes, others[i].n) == 0)
+            return others[i].name;
+    return NULL;
 }
 
 ImgFormat probe_format(ImgKind kind)
@@ -104,12 +139,17 @@ static bool is_apng(int fd)
     return false;
 }
 
+/* ------------------------------------------------------------------ opening */
+
+static VipsSource *source_of(int fd)
+{
+    return lseek(fd, 0, SEEK_SET) == 0 ? vips_source_new_from_descriptor(fd) : NULL;
+}
+
 VipsImage *probe_open(int fd, ImgKind kind, int shrink)
 {
     VipsImage *image = NULL;
-    if (lseek(fd, 0, SEEK_SET) != 0)
-        return NULL;
-    VipsSource *source = vips_source_new_from_descriptor(fd);
+    VipsSource *source = source_of(fd);
     if (source == NULL)
         return NULL;
     if (shrink > 1)
@@ -118,24 +158,6 @@ VipsImage *probe_open(int fd, ImgKind kind, int shrink)
         vips_call(kinds[kind].loader, source, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on", VIPS_FAIL_ON_TRUNCATED, NULL);
     g_object_unref(source);
     return image;
-}
-
-static bool has_extras(int fd, const ImgProbe *probe, VipsImage *image)
-{
-    static const char *const fields[] = { VIPS_META_EXIF_NAME, VIPS_META_XMP_NAME, VIPS_META_IPTC_NAME, VIPS_META_PHOTOSHOP_NAME,
-                                          VIPS_META_IMAGEDESCRIPTION };
-    if (kinds[probe->kind].extras == NULL) {
-        for (gsize i = 0; i < G_N_ELEMENTS(fields); i++)
-            if (vips_image_get_typeof(image, fields[i]) != 0)
-                return true;
-        return false;
-    }
-    if (probe->file_bytes > EXTRAS_READ_MAX)
-        return true;
-    g_autofree uint8_t *data = g_malloc(probe->file_bytes);
-    if (pread(fd, data, probe->file_bytes, 0) != (ssize_t)probe->file_bytes)
-        return true;
-    return kinds[probe->kind].extras(data, probe->file_bytes);
 }
 
 /* Seeks past the end are left over from attempts that were made good. */
@@ -153,38 +175,6 @@ char *probe_take_error(void)
     return g_strdup(error->len > 0 ? error->str : "it ends too early");
 }
 
-static VipsImage *damaged(char **why_out)
-{
-    g_autofree char *error = probe_take_error();
-    *why_out = g_strdup_printf("the picture is damaged (%s)", error);
-    return NULL;
-}
-
-/* What the header promises, held against the limits; NULL = fine. */
-static char *refuse_by_header(const ImgProbe *probe, VipsImage *image, ImgOutcomeKind *refusal_out)
-{
-    int pages = 1;
-    if (vips_image_get_typeof(image, VIPS_META_N_PAGES) != 0 && vips_image_get_int(image, VIPS_META_N_PAGES, &pages) != 0)
-        vips_error_clear();
-    const double pixels = (double)probe->width_px * probe->height_px;
-    *refusal_out = IMG_FAILED;
-    if (pixels > (double)IMG_MEGAPIXELS_MAX * MEGA)
-        return g_strdup_printf("%.0f megapixels, more than %d", pixels / MEGA, IMG_MEGAPIXELS_MAX);
-    *refusal_out = IMG_AS_IS;
-    return pages > 1 ? g_strdup(kinds[probe->kind].pages) : NULL;
-}
-
-static void read_header(int fd, VipsImage *image, ImgProbe *out)
-{
-    out->width_px = (unsigned)vips_image_get_width(image);
-    out->height_px = (unsigned)vips_image_get_height(image);
-    out->lossless = kinds[out->kind].lossless;
-    out->turned = vips_image_get_orientation(image) > 1;
-    out->profile =
-        vips_image_get_typeof(image, VIPS_META_ICC_NAME) != 0 || vips_image_guess_interpretation(image) == VIPS_INTERPRETATION_CMYK;
-    out->extras = has_extras(fd, out, image);
-}
-
 static VipsImage *refuse(ImgOutcomeKind kind, char *why, ImgOutcomeKind *refusal_out, char **why_out)
 {
     *refusal_out = kind;
@@ -192,29 +182,128 @@ static VipsImage *refuse(ImgOutcomeKind kind, char *why, ImgOutcomeKind *refusal
     return NULL;
 }
 
-VipsImage *probe_file(int fd, ImgProbe *out, ImgOutcomeKind *refusal_out, char **why_out)
+static VipsImage *refuse_damaged(ImgOutcomeKind *refusal_out, char **why_out)
 {
-    uint8_t head[HEAD_BYTES];
+    g_autofree char *error = probe_take_error();
+    return refuse(IMG_FAILED, g_strdup_printf("the picture is damaged (%s)", error), refusal_out, why_out);
+}
+
+static bool has_wide_profile(VipsImage *image)
+{
+    const void *data;
+    size_t size;
+    if (vips_image_get_typeof(image, VIPS_META_ICC_NAME) == 0 || vips_image_get_blob(image, VIPS_META_ICC_NAME, &data, &size) != 0)
+        return false;
+    g_autoptr(GBytes) icc = g_bytes_new_static(data, size);
+    return !icc_is_srgb(icc);
+}
+
+static void read_header(VipsImage *image, ImgProbe *out)
+{
+    int pages = 1;
+    if (vips_image_get_typeof(image, VIPS_META_N_PAGES) != 0 && vips_image_get_int(image, VIPS_META_N_PAGES, &pages) != 0)
+        vips_error_clear();
+    out->width_px = (unsigned)vips_image_get_width(image);
+    out->height_px = (unsigned)vips_image_get_height(image);
+    out->pages = (unsigned)MAX(pages, 1);
+    out->animated = kinds[out->kind].frames && out->pages > 1;
+    out->lossless = kinds[out->kind].lossless;
+    out->turned = vips_image_get_orientation(image) > 1;
+    out->swapped = vips_image_get_orientation_swap(image);
+    out->cmyk = vips_image_guess_interpretation(image) == VIPS_INTERPRETATION_CMYK;
+    out->wide = !out->cmyk && has_wide_profile(image);
+}
+
+static bool within_pixels(const ImgProbe *probe)
+{
+    return (double)probe->width_px * probe->height_px <= (double)IMG_MEGAPIXELS_MAX * MEGA;
+}
+
+static VipsImage *check_pixels(VipsImage *image, const ImgProbe *probe, ImgOutcomeKind *refusal_out, char **why_out)
+{
+    if (within_pixels(probe))
+        return image;
+    g_object_unref(image);
+    const double pixels = (double)probe->width_px * probe->height_px;
+    char *why = g_strdup_printf("%.0f megapixels, more than %d", pixels / MEGA, IMG_MEGAPIXELS_MAX);
+    return refuse(IMG_FAILED, why, refusal_out, why_out);
+}
+
+/* What needs no look into the file but at its first bytes. True: go on. */
+static bool read_kind(int fd, ImgProbe *out, char **why_out)
+{
+    uint8_t head[PROBE_HEAD_BYTES];
     bool animated;
     struct stat st;
     const ssize_t n = pread(fd, head, sizeof head, 0);
-    *out = (ImgProbe){ .kind = probe_kind(head, n > 0 ? (size_t)n : 0, &animated) };
-    if (n < 0 || fstat(fd, &st) != 0 || out->kind == KIND_OTHER)
-        return refuse(IMG_AS_IS, g_strdup("not a kind of picture that is converted"), refusal_out, why_out);
-    out->file_bytes = (uint64_t)st.st_size;
-    if (animated || (out->kind == KIND_PNG && is_apng(fd)))
-        return refuse(IMG_AS_IS, g_strdup("animation"), refusal_out, why_out);
-    if (vips_type_find("VipsOperation", kinds[out->kind].loader) == 0)
-        return refuse(IMG_AS_IS, g_strdup_printf("libvips has no support for %s here", kinds[out->kind].name), refusal_out, why_out);
+    const size_t size = n > 0 ? (size_t)n : 0;
+    *out = (ImgProbe){ .kind = probe_kind(head, size, &animated), .pages = 1 };
+    out->file_bytes = fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0;
+    const char *other = name_of_other(head, size);
+    if (out->kind == KIND_OTHER)
+        *why_out = other != NULL ? g_strdup_printf("%s is not converted", other) : g_strdup("not a kind of picture that is converted");
+    else if (animated || (out->kind == KIND_PNG && is_apng(fd)))
+        *why_out = g_strdup_printf("animated %s is not converted", kinds[out->kind].name);
+    else if (out->kind == KIND_TIFF && tiff_head_is_raw(fd)) {
+        out->kind = KIND_OTHER; /* nor cleaned: its maker notes are needed to develop it */
+        *why_out = g_strdup("a camera's raw picture is not converted");
+    } else if (vips_type_find("VipsOperation", kinds[out->kind].loader) == 0)
+        *why_out = g_strdup_printf("libvips has no support for %s here", kinds[out->kind].name);
+    else
+        return true;
+    return false;
+}
+
+VipsImage *probe_file(int fd, ImgProbe *out, ImgOutcomeKind *refusal_out, char **why_out)
+{
+    if (!read_kind(fd, out, why_out))
+        return refuse(IMG_AS_IS, *why_out, refusal_out, why_out);
+    if (out->kind == KIND_SVG || out->kind == KIND_PDF)
+        return refuse(IMG_AS_IS, g_strdup_printf("%s is not converted unless asked", kinds[out->kind].name), refusal_out, why_out);
     VipsImage *image = probe_open(fd, out->kind, 1);
-    if (image == NULL) {
-        *refusal_out = IMG_FAILED;
-        return damaged(why_out);
+    if (image == NULL)
+        return refuse_damaged(refusal_out, why_out);
+    read_header(image, out);
+    return check_pixels(image, out, refusal_out, why_out);
+}
+
+/* ------------------------------------------------------------------ vectors */
+
+static void block_vectors(bool block)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(vector_loaders); i++)
+        vips_operation_block_set(vector_loaders[i], block);
+}
+
+static VipsImage *open_scaled(int fd, ImgKind kind, double scale)
+{
+    VipsImage *image = NULL;
+    VipsSource *source = source_of(fd);
+    if (source == NULL)
+        return NULL;
+    vips_call(kinds[kind].loader, source, &image, "scale", scale, NULL);
+    g_object_unref(source);
+    return image;
+}
+
+VipsImage *probe_vector(int fd, unsigned edge_px, ImgProbe *out, ImgOutcomeKind *refusal_out, char **why_out)
+{
+    if (!read_kind(fd, out, why_out))
+        return refuse(IMG_AS_IS, *why_out, refusal_out, why_out);
+    block_vectors(false);
+    VipsImage *image = open_scaled(fd, out->kind, 1);
+    if (image != NULL && edge_px != 0) {
+        const int longest = MAX(vips_image_get_width(image), vips_image_get_height(image));
+        g_object_unref(image);
+        image = open_scaled(fd, out->kind, (double)edge_px / longest);
     }
-    read_header(fd, image, out);
-    char *why = refuse_by_header(out, image, refusal_out);
-    if (why == NULL)
-        return image;
-    g_object_unref(image);
-    return refuse(*refusal_out, why, refusal_out, why_out);
+    if (image == NULL)
+        return refuse_damaged(refusal_out, why_out);
+    read_header(image, out);
+    return check_pixels(image, out, refusal_out, why_out);
+}
+
+void probe_vector_end(void)
+{
+    block_vectors(true);
 }
