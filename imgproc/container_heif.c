@@ -21,7 +21,7 @@ typedef struct {
 } Box;
 
 /* ITEM_LOST: located, but not in the list of items. */
-typedef enum { ITEM_LOST, ITEM_PICTURE, ITEM_EXIF, ITEM_TEXT, ITEM_DATA } ItemKind;
+typedef enum { ITEM_LOST, ITEM_PICTURE, ITEM_JPEG, ITEM_EXIF, ITEM_TEXT, ITEM_DATA } ItemKind;
 
 typedef struct {
     Patch patch;
@@ -84,10 +84,12 @@ static void blank_box(Heif *h, const Box *box)
 
 static ItemKind kind_of_item(const uint8_t *type)
 {
-    if (is_one_of(type, "hvc1hev1lhv1av01avc1vvc1jpegj2k1unciiovlgrididentmaptilimskihvt1"))
+    if (is_one_of(type, "hvc1hev1lhv1av01avc1vvc1j2k1unciiovlgrididentmaptilimskihvt1"))
         return ITEM_PICTURE;
     if (is_one_of(type, "Exif"))
         return ITEM_EXIF;
+    if (is_one_of(type, "jpeg"))
+        return ITEM_JPEG;
     return is_one_of(type, "mime") ? ITEM_TEXT : is_one_of(type, "uri ") ? ITEM_DATA : ITEM_LOST;
 }
 
@@ -206,6 +208,19 @@ static void clean_exif(Heif *h, size_t from, size_t size)
     patch_put(&h->patch, from, now, size);
 }
 
+/* A preview may be a whole JPEG file with words of its own; what is left of it is padded. */
+static void clean_jpeg(Heif *h, size_t from, size_t size)
+{
+    g_autoptr(GBytes) made = NULL;
+    if (jpeg_clean(h->patch.data + from, size, h->level, &made) != METADATA_CLEANED || g_bytes_get_size(made) > size) {
+        patch_keep(&h->patch, from, size);
+        return;
+    }
+    g_autofree uint8_t *now = g_malloc0(size);
+    memcpy(now, g_bytes_get_data(made, NULL), g_bytes_get_size(made));
+    patch_put(&h->patch, from, now, size);
+}
+
 /* Only where nothing but such data lies may be written. */
 static bool in_media(const Heif *h, size_t from, size_t to)
 {
@@ -223,14 +238,16 @@ static bool in_media(const Heif *h, size_t from, size_t to)
 static bool clean_extent(Heif *h, ItemKind kind, uint64_t from, uint64_t size, bool whole)
 {
     const uint64_t end = h->patch.size;
-    if (kind == ITEM_PICTURE) {
+    if (kind == ITEM_PICTURE || (kind == ITEM_JPEG && !whole)) {
         if (from < end)
             patch_keep(&h->patch, from, size == 0 ? end - from : MIN(size, end - from));
         return true;
     }
     if (h->patch.touched > end || size == 0 || from > end || size > end - from || !in_media(h, from, from + size))
         return false;
-    if (kind == ITEM_EXIF && whole)
+    if (kind == ITEM_JPEG)
+        clean_jpeg(h, from, size);
+    else if (kind == ITEM_EXIF && whole)
         clean_exif(h, from, size);
     else
         patch_fill(&h->patch, from, size, kind == ITEM_TEXT ? ' ' : 0);
