@@ -81,6 +81,13 @@ typedef struct {
     uint64_t   bytes;
     HoistVerified verified;
     bool       done;
+    /* numbers of the picture, where they are known: of one that was just made */
+    const char *format;         /* "webp", static; NULL */
+    unsigned   width_px, height_px, frames;
+    unsigned   quality;         /* on the scale of recipes, 100 = without loss; 0 = the source's own */
+    unsigned   encodes;
+    bool       cleaned;         /* the source itself, without its metadata */
+    const char *note;           /* of hoist_images: "already small enough"; borrowed; NULL */
 } HoistObject;
 
 typedef struct {
@@ -283,21 +290,24 @@ char      *hoist_dests_help(void);      /* the forms of "to": options, secrets; 
 
 /* ------------------------------------------------------------------ pictures without the queue (images.c), this machine (doctor.c) */
 
-/* One file of hoist_images. objects: one for each rendition; key is its path below out_dir (or what it would be), url NULL. */
+/* One file of hoist_images. objects: one for each rendition, and the original with keep-original; key is its path below out_dir (or what it would be),
+ * url NULL. None: it is left alone (note), or failed. */
 typedef struct {
     char        *path, *name;   /* as in HoistRow */
     uint64_t     bytes;         /* of the source */
-    char        *type;          /* "image/jpeg" */
+    char        *type;          /* "image/jpeg"; NULL when it could not be opened */
     HoistObject *objects;
     unsigned     n_objects;
-    char        *note;          /* "already small enough", "not a kind of picture that is converted"; or NULL */
-    char        *failed;        /* the picture defeats the recipe: why; NULL */
+    char        *note;          /* "not a kind of picture that is converted"; or NULL */
+    char        *failed;        /* the picture defeats the recipe, or cannot be read or written: why; NULL */
     double       seconds;       /* from hand-over to result */
 } HoistImage;
 
 /* What uploading would do to the pictures among paths (files and folders, filters as in settings): the same workers, recipes and names,
- * without a queue, a destination or the network. out_dir NULL: nothing is written. Files that are there already are not overwritten: the name is
- * numbered. Blocks; each is called as they come, in the caller's thread; false stops. FAULT_USAGE, FAULT_SPOOL_FULL; false then. */
+ * without a queue, a destination or the network. out_dir NULL: nothing is written. Else what would be uploaded is there afterwards, what goes as it
+ * is as a copy. Files that are there already are not overwritten: the name is numbered. Blocks; each is called as they come, in the caller's thread,
+ * and with NULL a few times a second while none comes; false stops. FAULT_USAGE, FAULT_CONFIG, FAULT_SPOOL_FULL (out_dir or the cache cannot be
+ * written); false then. */
 typedef bool (*HoistImageDone)(const HoistImage *image, void *ctx);
 bool hoist_images(const HoistSettings *settings, char *const *paths, const char *out_dir, HoistImageDone each, void *ctx, GError **error);
 

@@ -297,7 +297,7 @@ static SpoolFile file_of_result(const ImgMaking *m)
                         .extension = g_strdup(img_format_extension(r.format)),
                         .recipe = img_result_text(&r),
                         .note = w->note[0] != 0 ? g_strdup(w->note) : NULL,
-                        .picture = { r.width_px, r.height_px, r.frames, r.quality, r.encodes, r.cleaned } };
+                        .picture = { r.format, r.width_px, r.height_px, r.frames, r.quality, r.encodes, r.cleaned } };
 }
 
 /* The temporary files of what was made move into the spool. */
@@ -308,6 +308,9 @@ static bool settle(ImgPool *p, ImgTask *t, ImgOutcome *o)
         ImgObject *object = &o->objects[m->index];
         if (m->result.outcome != WIRE_MADE) {
             object->note = m->result.note[0] != 0 ? g_strdup(m->result.note) : NULL;
+            object->picture = (SpoolPicture){ .format = m->result.source_format,
+                                              .width_px = m->result.source_width_px,
+                                              .height_px = m->result.source_height_px };
             spool_temp_drop(p->spool, m->temp);
             g_clear_pointer(&m->temp, g_free);
             continue;

@@ -37,7 +37,7 @@ typedef struct {
     char *extension;    /* "webp"; NULL when as it is */
     char *recipe;       /* what was done: "jpeg 6000x4000 -> webp 1920x1280 q80, 2 encodes"; NULL when as it is */
     char *note;         /* or NULL: "already small enough" */
-    SpoolPicture picture; /* when staged */
+    SpoolPicture picture; /* as it is: format and size of the source, where they are known */
 } ImgObject;
 
 typedef struct {

@@ -310,6 +310,12 @@ char *key_with_extension(const char *key, const char *ext)
     return joined(key, (size_t)(dot - key), tail);
 }
 
+char *key_of_result(const char *key, const char *ext)
+{
+    g_autofree char *of_kind = key_with_extension(key, ext), *tail = g_strconcat(".", ext, NULL);
+    return g_str_equal(of_kind, key) ? g_steal_pointer(&of_kind) : joined(key, strlen(key), tail);
+}
+
 char *key_numbered(const char *key, unsigned n)
 {
     const char *dot = dot_of(name_of(key));

@@ -44,5 +44,9 @@ bool  key_check(const char *key, GError **error);
  * Caller frees. */
 char *key_with_extension(const char *key, const char *ext);
 
+/* What a picture is called that was made of the file with this key: "a/photo.jpg", "webp" -> "a/photo.jpg.webp", since "a/photo.webp" could be that
+ * of another (photo.heic beside photo.jpg); the same kind already: as it is. Caller frees. */
+char *key_of_result(const char *key, const char *ext);
+
 /* "a/photo.jpg", 2 -> "a/photo-2.jpg". Shortens the stem (never within a UTF-8 character) to stay within KEY_MAX_BYTES. Caller frees. */
 char *key_numbered(const char *key, unsigned n);

@@ -128,9 +128,9 @@ static const struct {
     const char *name;
     size_t offset;
 } numbers[] = {
-    { "width", offsetof(SpoolPicture, width_px) },  { "height", offsetof(SpoolPicture, height_px) },
-    { "frames", offsetof(SpoolPicture, frames) },   { "quality", offsetof(SpoolPicture, quality) },
-    { "encodes", offsetof(SpoolPicture, encodes) },
+    { "format", offsetof(SpoolPicture, format) },    { "width", offsetof(SpoolPicture, width_px) },
+    { "height", offsetof(SpoolPicture, height_px) }, { "frames", offsetof(SpoolPicture, frames) },
+    { "quality", offsetof(SpoolPicture, quality) },  { "encodes", offsetof(SpoolPicture, encodes) },
 };
 
 static unsigned *number_of(SpoolPicture *p, size_t i)

@@ -20,6 +20,7 @@ typedef struct Spool Spool;
 
 /* Numbers of a made picture. */
 typedef struct {
+    unsigned format; /* ImgFormat of imgproc/imgproc.h */
     unsigned width_px, height_px, frames;
     unsigned quality; /* on the recipe's scale, 100 = without loss; 0 = the source's own */
     unsigned encodes;

@@ -51,11 +51,8 @@ static void fill_made(WireResult *wire, const ImgResult *r)
     wire->outcome = WIRE_MADE;
     wire->format = (uint8_t)r->format;
     wire->cleaned = r->cleaned;
-    wire->source_format = (uint8_t)r->source_format;
     wire->quality = (uint8_t)r->quality;
     wire->encodes = (uint16_t)r->encodes;
-    wire->source_width_px = r->source_width_px;
-    wire->source_height_px = r->source_height_px;
     wire->width_px = r->width_px;
     wire->height_px = r->height_px;
     wire->frames = r->frames;
@@ -66,6 +63,9 @@ static void fill_result(WireResult *wire, const ImgResult *r, int target_fd)
 {
     wire_set_text(wire->note, sizeof wire->note, r->note);
     wire->outcome = r->kind == IMG_AS_IS ? WIRE_AS_IS : WIRE_FAILED;
+    wire->source_format = (uint8_t)r->source_format;
+    wire->source_width_px = r->source_width_px;
+    wire->source_height_px = r->source_height_px;
     if (r->kind == IMG_FAILED && wire->note[0] == 0)
         wire_set_text(wire->note, sizeof wire->note, "it could not be read");
     if (r->kind != IMG_MADE)

@@ -34,6 +34,10 @@ const Command commands_table[] = {
     { "rm", "DEST/KEY…", "delete objects",
       "DEST/KEY as for hoist share. Nobody is asked. Exit status: 0 all are gone, 1 some are not, 2 usage.", TAKES_DEST | SWITCH_JSON,
       cli_rm },
+    { "images", "PATH…", "show what uploading would make of pictures; --out writes it",
+      "The same workers and recipes as hoist up, without a queue and the network: to tune a recipe. Folders are searched. Exit status: 0, "
+      "1 some pictures failed, 2 usage, 130 interrupted.",
+      TAKES_PICTURES | SWITCH_JSON, cli_images },
     { NULL, NULL, NULL, NULL, 0, NULL },
 };
 

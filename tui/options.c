@@ -30,9 +30,17 @@ static const char *const dest_opts[] = {
     "endpoint", "region", "profile", "addressing", "secret", "user", "public-url", "token-life", NULL
 };
 
+/* And what those take that make pictures. */
+static const char *const picture_opts[] = { "images",     "renditions",    "keep-original", "original-prefix", "max-edge",    "max-bytes",
+                                            "quality",    "min-quality",   "format",        "effort",          "min-savings", "metadata",
+                                            "background", "color-profile", "vectors",       "image-workers",   "types",       "key",
+                                            "include",    "exclude",       "max-size",      "spool-size",      NULL };
+
 static bool takes_opt(const Command *cmd, const HoistOpt *opt)
 {
     if ((cmd->takes & TAKES_DEST) != 0 && (!hoist_opt_is_common(opt) || g_strv_contains(dest_opts, opt->name)))
+        return true;
+    if ((cmd->takes & TAKES_PICTURES) != 0 && g_strv_contains(picture_opts, opt->name))
         return true;
     return (cmd->takes & TAKES_UPLOADS) != 0 || g_strv_contains(common_opts, opt->name);
 }
@@ -97,6 +105,19 @@ static gboolean set_for(const char *option_name, const char *value, gpointer dat
     return FALSE;
 }
 
+static gboolean set_out(const char *option_name, const char *value, gpointer data, GError **error)
+{
+    Parse *parse = data;
+    (void)option_name;
+    if (*value == '\0') {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "--out: a folder is missing");
+        return FALSE;
+    }
+    g_free(parse->options->out_dir);
+    parse->options->out_dir = g_strdup(value);
+    return TRUE;
+}
+
 /* ------------------------------------------------------------------ entries of GOption */
 
 static char *opt_help(const HoistOpt *opt)
@@ -143,6 +164,9 @@ static GOptionContext *context_new(Parse *parse, GPtrArray *texts, char ***args)
             add_opt(entries, texts, cmd, opt);
     if ((cmd->takes & TAKES_FOR) != 0)
         add_entry(entries, texts, "for", 0, set_for, "TIME", g_strdup("how long the link counts, like 15m, 2h, 7d (default 15m)"),
+                  G_OPTION_FLAG_NONE);
+    if ((cmd->takes & TAKES_PICTURES) != 0)
+        add_entry(entries, texts, "out", 0, set_out, "DIR", g_strdup("write what would be uploaded there; without it nothing is written"),
                   G_OPTION_FLAG_NONE);
     for (unsigned i = 0; i < G_N_ELEMENTS(switches); i++)
         if (((cmd->takes | SWITCH_HELP) & switches[i].bit) != 0)
@@ -232,6 +256,7 @@ void options_clear(Options *o)
 {
     g_clear_pointer(&o->settings, hoist_settings_free);
     g_clear_pointer(&o->args, g_strfreev);
+    g_clear_pointer(&o->out_dir, g_free);
 }
 
 /* ------------------------------------------------------------------ help */

@@ -21,6 +21,7 @@ typedef enum {
     TAKES_UPLOADS = 1 << 9, /* all rows of hoist_opts(), not only those about the queue's place and the display */
     TAKES_DEST = 1 << 10,   /* those about reaching a destination */
     TAKES_FOR = 1 << 11,    /* --for TIME */
+    TAKES_PICTURES = 1 << 12, /* those about what is made of pictures, and which files; --out DIR */
 } OptionsSwitch;
 
 typedef struct {
@@ -29,6 +30,7 @@ typedef struct {
     unsigned switches;       /* SWITCH_* that were given */
     int state;               /* HoistState of --state, or -1 */
     unsigned seconds;        /* of --for; 0 = not given */
+    char *out_dir;           /* of --out; NULL = not given */
 } Options;
 
 typedef struct {

@@ -1,0 +1,63 @@
+#include "cli.h"
+
+#include <stdio.h>
+
+#include "paths.h"
+#include "report_images.h"
+
+typedef struct {
+    const char *out_dir;
+    bool json, out_failed;
+    ImagesCounts counts;
+} Images;
+
+static void put(Images *run, const GString *text)
+{
+    run->out_failed |= fwrite(text->str, 1, text->len, stdout) != text->len || fflush(stdout) != 0;
+}
+
+static bool each(const HoistImage *image, void *ctx)
+{
+    Images *run = ctx;
+    if (image != NULL) {
+        g_autoptr(GString) text = g_string_new(NULL);
+        report_image(&run->counts, image, run->out_dir, run->json, text);
+        put(run, text);
+    }
+    return !session_interrupted() && !run->out_failed;
+}
+
+static char **absolute_paths(const Options *o)
+{
+    g_autofree char *cwd = g_get_current_dir();
+    g_autoptr(GStrvBuilder) list = g_strv_builder_new();
+    for (char **arg = o->args; *arg != NULL; arg++) {
+        g_autofree char *path = paths_absolute(cwd, *arg);
+        g_strv_builder_add(list, path);
+    }
+    return g_strv_builder_end(list);
+}
+
+int cli_images(const Options *o)
+{
+    g_autoptr(GError) error = NULL;
+    if (*o->args == NULL)
+        return cli_usage("images takes paths of pictures and folders");
+    if (g_strv_contains((const char *const *)o->args, ""))
+        return cli_usage("a PATH is empty");
+    Images run = { .out_dir = o->out_dir, .json = (o->switches & SWITCH_JSON) != 0 };
+    g_auto(Session) session = { NULL, -1 };
+    session_init(&session);
+    g_auto(GStrv) paths = absolute_paths(o);
+    const int64_t started_us = g_get_monotonic_time();
+    const bool ok = hoist_images(o->settings, paths, o->out_dir, each, &run, &error);
+    const double seconds = (double)(g_get_monotonic_time() - started_us) / G_USEC_PER_SEC;
+    if (!ok)
+        return cli_complain(error);
+    g_autoptr(GString) text = g_string_new(NULL);
+    report_images_summary(&run.counts, seconds, run.json, text);
+    put(&run, text);
+    if (session_interrupted())
+        return EXIT_INTERRUPTED;
+    return run.counts.failed > 0 || run.out_failed ? EXIT_FAILED_FILES : EXIT_SUCCESS;
+}
