@@ -1,6 +1,5 @@
 """hoist images over the pictures of the tests, and what its answers are held against."""
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -48,11 +47,12 @@ class Object:
         self.note = about.get("note") or event.get("note") or ""
         self.out = lib.told(about, "out")
         self.path = self.out if self.out and os.path.exists(self.out) else source
-        self.encodes = int((re.search(r"(\d+) encodes?", self.recipe or "") or [0, 0])[1])
+        self.encodes, self.quality = about.get("encodes", 0), about.get("quality")
 
     @property
     def encoded(self):
-        return self.recipe is not None and "->" in self.recipe
+        """Encoded anew, rather than the source or the source without its metadata."""
+        return self.recipe is not None and not self.about["cleaned"]
 
 
 class Run:
@@ -95,7 +95,7 @@ def source(path):
 def everything(text):
     """One run of this recipe over all files; made once."""
     if text not in runs:
-        runs[text] = Run(SHARED, FOLDERS, "--images", text)
+        runs[text] = Run(SHARED, FOLDERS, "--images", text, status=(0, 1))
     return runs[text]
 
 
