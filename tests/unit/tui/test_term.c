@@ -67,7 +67,7 @@ static void child(int slave, Act act)
 static Outcome run(Act act)
 {
     Outcome o = { .output = g_string_new(NULL) };
-    struct winsize size = { .ws_row = 10, .ws_col = 40 };
+    struct winsize size = { .ws_row = 24, .ws_col = 40 };
     struct termios before, after;
     int master, slave;
     g_assert_cmpint(openpty(&master, &slave, NULL, NULL, &size), ==, 0);
@@ -388,7 +388,7 @@ static void draw_scene(Term *t, GBytes *image, int first, const char *over)
     for (int y = 0; y < height; y++)
         canvas_printf(c, 0, y, ROLE_TEXT, "line %d of a list", (first + y) * 7919);
     if (image != NULL)
-        canvas_image(c, 25, 2, 10, 6, image);
+        canvas_image(c, 25, 2, 10, 21, image);
     if (over != NULL)
         canvas_text(c, 26, 3, 5, ROLE_TEXT, over);
     term_draw(t, c);
