@@ -25,6 +25,7 @@ CORNERS = {
     "sqlite3": r"core/store\w*\.[ch]",
     "openssl": r"core/digest\w*\.[ch]",
     "expat": r"core/dest/body\.c",
+    "magic": r"core/mime\.c",
     "curses|ncurses|ncursesw|term|panel": r"tui/term\.c",
     "chafa": r"tui/mosaic\.c",
     "vips": r"imgproc/\w+\.[ch]",
