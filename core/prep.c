@@ -60,13 +60,18 @@ static bool read_at(int fd, uint64_t offset, void *buffer, size_t n, GError **er
     return true;
 }
 
+static void tell_type(PrepTask *task, const void *head, size_t n)
+{
+    task->content_type = task->by_content ? mime_by_content(task->path, head, n) : mime_of(task->path, head, n);
+}
+
 static bool read_small(PrepTask *task, GError **error)
 {
     const size_t size = (size_t)task->found.size_bytes;
     g_autofree char *buffer = g_malloc(size + 1);
     if (!read_at(task->fd, 0, buffer, size, error) || !source_check(task->fd, &task->found, error))
         return false;
-    task->content_type = mime_of(task->path, buffer, MIN(size, HEAD_BYTES));
+    tell_type(task, buffer, MIN(size, HEAD_BYTES));
     if (task->digests != 0)
         digest_of(task->digests, buffer, size, &task->set);
     if (!imgpool_takes(task->content_type, true)) {
@@ -83,7 +88,7 @@ static bool look_at_head(PrepTask *task, GError **error)
     const size_t n = (size_t)MIN(task->found.size_bytes, (uint64_t)HEAD_BYTES);
     if (!read_at(task->fd, 0, head, n, error))
         return false;
-    task->content_type = mime_of(task->path, head, n);
+    tell_type(task, head, n);
     return true;
 }
 

@@ -29,6 +29,7 @@ typedef struct PrepTask {
     SourceId  expected;         /* OPEN: identity when it was queued (ino 0 = any); DIGEST: checked after reading */
     int       fd;               /* DIGEST: a duplicate of its own; OPEN: the result, for whoever steals it; -1 = none */
     uint64_t  offset, length;   /* DIGEST */
+    bool      by_content;       /* OPEN: the name alone does not make the type (mime.h) */
     unsigned  digests;          /* bits; OPEN uses them for small files only */
     /* out */
     GError   *error;            /* FAULT_SOURCE_* */

@@ -179,6 +179,20 @@ static void test_free_with_work_outstanding(Fixture *f, gconstpointer data)
 
 #define ADD(path, fn) g_test_add(path, Fixture, NULL, set_up, fn, tear_down)
 
+static void test_type_by_content(Fixture *f, gconstpointer data)
+{
+    (void)data;
+    static const gsize sizes[] = { 100, PREP_SMALL_BYTES + 1 };
+    for (unsigned i = 0; i < 2 * G_N_ELEMENTS(sizes); i++) {
+        PrepTask *task = prep_task_new(PREP_OPEN, f);
+        task->path = make(f, "text.pdf", sizes[i / 2], &task->expected);
+        task->by_content = i % 2 == 1;
+        prep_submit(f->prep, task);
+        g_autoptr(PrepTask) done = wait(f);
+        g_assert_cmpstr(done->content_type, ==, i % 2 == 1 ? "text/plain" : "application/pdf");
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -190,5 +204,6 @@ int main(int argc, char **argv)
     ADD("/prep/digest-of-a-range", test_digest_of_a_range);
     ADD("/prep/digest-of-a-file-that-shrank", test_digest_of_a_file_that_shrank);
     ADD("/prep/free-with-work-outstanding", test_free_with_work_outstanding);
+    ADD("/prep/type-by-content", test_type_by_content);
     return g_test_run();
 }
