@@ -113,8 +113,8 @@ static void follow_graphics(App *app, int64_t now_us)
                               .graphics = term_utf8(app->term) ? graphics : GRAPHICS_CELLS,
                               .cell_width_px = graphics == GRAPHICS_CELLS ? 0 : talk->cell_width_px,
                               .cell_height_px = graphics == GRAPHICS_CELLS ? 0 : talk->cell_height_px };
-    if (app->ui->preview != NULL)
-        preview_set_look(app->ui->preview, &look);
+    if (app->ui->glance != NULL)
+        glance_set_look(app->ui->glance, &look);
     if (app->graphics_due_us < 0 || (!talk->over && now_us < app->graphics_due_us))
         return;
     app->graphics_due_us = -1;

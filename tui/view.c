@@ -32,7 +32,7 @@ Ui *ui_new(Model *model, const HoistSettings *settings, UiPort port)
     ui->last_limit_bps = settings == NULL ? 0 : hoist_settings_number(settings, "limit");
     pending_init(&ui->pending);
     if (settings == NULL || graphics_by_name(hoist_settings_get(settings, "graphics")) != GRAPHICS_NONE)
-        ui->preview = preview_new();
+        ui->glance = glance_new();
     return ui;
 }
 
@@ -43,7 +43,7 @@ void ui_free(Ui *ui)
     model_free(ui->model);
     field_clear(&ui->entry.field);
     pending_clear(&ui->pending);
-    preview_free(ui->preview);
+    glance_free(ui->glance);
     g_free(ui->ask.question);
     g_free(ui->ask.hint);
     g_free(ui->target);
@@ -363,8 +363,8 @@ void ui_event(Ui *ui, const HoistEvent *ev)
         take_totals(ui, was_paused);
     if (ev->kind == HOIST_EVENT_NOTICE || ev->kind == HOIST_EVENT_FATAL)
         take_notice(ui, ev);
-    if (ev->kind == HOIST_EVENT_PICTURE && ui->preview != NULL)
-        preview_answer(ui->preview, ev->number, ev->picture, ev->text);
+    if (ev->kind == HOIST_EVENT_PICTURE && ui->glance != NULL)
+        glance_answer(ui->glance, ev->number, ev->picture, ev->text);
     if (ev->kind == HOIST_EVENT_FATAL)
         ui->fatal = true;
 }
@@ -385,23 +385,23 @@ void ui_text_pasted(Ui *ui, const char *bytes, size_t n)
 }
 
 /* What a frame lacked of a picture. */
-static void work_on_preview(Ui *ui)
+static void work_on_glance(Ui *ui)
 {
     int64_t id = 0;
-    preview_work(ui->preview, ui->now_us, &id);
+    glance_work(ui->glance, ui->now_us, &id);
     if (id == 0)
         return;
     HoistCommand *cmd = hoist_command_new(HOIST_CMD_PICTURE);
     hoist_command_add_id(cmd, id);
     cmd->state = -1;
-    cmd->number = preview_edge_px(ui->preview);
+    cmd->number = glance_edge_px(ui->glance);
     ui->port.send(ui->port.ctx, cmd);
 }
 
 void ui_tick(Ui *ui)
 {
-    if (ui->preview != NULL)
-        work_on_preview(ui);
+    if (ui->glance != NULL)
+        work_on_glance(ui);
     if (ui->message_until_us > 0 && ui->now_us >= ui->message_until_us)
         unsay(ui);
 }
@@ -416,7 +416,7 @@ int64_t ui_deadline_us(Ui *ui)
     int64_t due = ui->message_until_us > 0 ? ui->message_until_us : -1;
     if (model_animated(ui->model))
         due = sooner(due, ui->now_us + SECOND_US);
-    return ui->preview == NULL ? due : sooner(due, preview_deadline_us(ui->preview));
+    return ui->glance == NULL ? due : sooner(due, glance_deadline_us(ui->glance));
 }
 
 /* ------------------------------------------------------------------ drawing */
@@ -497,8 +497,8 @@ void ui_draw(Ui *ui, Canvas *c)
     canvas_clear(c);
     ui->width = c->width;
     ui->height = c->height;
-    if (ui->preview != NULL)
-        preview_begin(ui->preview);
+    if (ui->glance != NULL)
+        glance_begin(ui->glance);
     if (c->width < MIN_WIDTH || c->height < MIN_HEIGHT) {
         draw_tiny(ui, c);
         return;

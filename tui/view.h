@@ -11,7 +11,7 @@
 #include "field.h"
 #include "keys.h"
 #include "model.h"
-#include "preview.h"
+#include "glance.h"
 
 typedef enum { VIEW_QUEUE, VIEW_JOB, VIEW_LOG, VIEW_HELP, VIEW_TEXT, VIEW_ASK, VIEW_FIELD, VIEW_PREVIEW, N_VIEWS } ViewId;
 typedef enum { GRAPH_AUTO, GRAPH_OFF, GRAPH_SMALL, GRAPH_LARGE } GraphSize;
@@ -84,7 +84,7 @@ struct Ui {
     Ask     ask;
     Entry   entry;
     Pending pending;
-    Preview *preview;                   /* NULL with graphics = none */
+    Glance *glance;                     /* NULL with graphics = none */
 
     char    *why, *remedy;              /* of the last notice with a fault, shown as they are: stays while the queue is paused by it */
     char    *message;

@@ -14,7 +14,7 @@ static bool named_like_a_picture(const HoistRow *row)
 
 bool view_picture_wanted(Ui *ui, const HoistRow *row)
 {
-    return ui->preview != NULL && (row->recipe != NULL || named_like_a_picture(row) || preview_has(ui->preview, row->id));
+    return ui->glance != NULL && (row->recipe != NULL || named_like_a_picture(row) || glance_has(ui->glance, row->id));
 }
 
 static void paint(Canvas *c, const Mosaic *m, int x, int y)
@@ -31,8 +31,8 @@ static void paint(Canvas *c, const Mosaic *m, int x, int y)
 
 void view_picture(Ui *ui, Canvas *c, const HoistRow *row, int x, int y, int width, int height)
 {
-    const Mosaic *m = preview_show(ui->preview, row->id, width, height, ui->now_us);
-    const char *words = preview_words(ui->preview);
+    const Mosaic *m = glance_show(ui->glance, row->id, width, height, ui->now_us);
+    const char *words = glance_words(ui->glance);
     if (m != NULL)
         paint(c, m, x, y);
     else if (words != NULL)

@@ -370,7 +370,7 @@ static void rest(Fix *f, int width, int height)
 {
     g_autoptr(Canvas) c = canvas_new(width, height, false);
     ui_draw(f->ui, c);
-    f->ui->now_us += PREVIEW_REST_US;
+    f->ui->now_us += GLANCE_REST_US;
     ui_tick(f->ui);
 }
 
@@ -426,7 +426,7 @@ static void test_picture_in_the_pane(Fix *f, gconstpointer data)
     rest(f, 80, 24);
     check(f, "picture-80x24", 80, 24, false);
     const MosaicLook ascii = { .ascii = true };
-    preview_set_look(f->ui->preview, &ascii);
+    glance_set_look(f->ui->glance, &ascii);
     rest(f, 80, 24);
     check(f, "picture-80x24-ascii", 80, 24, true);
     g_assert_cmpuint(f->sent->len, ==, 2);

@@ -1,4 +1,4 @@
-#include "preview.h"
+#include "glance.h"
 
 enum {
     EDGE_CELLS_PX = 320,
@@ -16,7 +16,7 @@ typedef struct {
     int columns, rows; /* that it was made for; it may be NULL even so */
 } Kept;
 
-struct Preview {
+struct Glance {
     MosaicLook look;
     GQueue kept; /* of Kept, last used first */
     size_t bytes;
@@ -45,15 +45,15 @@ static void kept_free(gpointer data)
     g_free(k);
 }
 
-Preview *preview_new(void)
+Glance *glance_new(void)
 {
-    Preview *p = g_new0(Preview, 1);
+    Glance *p = g_new0(Glance, 1);
     p->look = (MosaicLook){ .colours = 256 };
     g_queue_init(&p->kept);
     return p;
 }
 
-void preview_free(Preview *p)
+void glance_free(Glance *p)
 {
     if (p == NULL)
         return;
@@ -63,7 +63,7 @@ void preview_free(Preview *p)
 
 /* ------------------------------------------------------------------ what is kept */
 
-static GList *find(const Preview *p, int64_t id)
+static GList *find(const Glance *p, int64_t id)
 {
     for (GList *link = p->kept.head; link != NULL; link = link->next)
         if (((Kept *)link->data)->id == id)
@@ -71,13 +71,13 @@ static GList *find(const Preview *p, int64_t id)
     return NULL;
 }
 
-static Kept *kept_of(const Preview *p, int64_t id)
+static Kept *kept_of(const Glance *p, int64_t id)
 {
     const GList *link = find(p, id);
     return link == NULL ? NULL : link->data;
 }
 
-static void drop(Preview *p, GList *link)
+static void drop(Glance *p, GList *link)
 {
     p->bytes -= bytes_of(link->data);
     kept_free(link->data);
@@ -85,13 +85,13 @@ static void drop(Preview *p, GList *link)
 }
 
 /* The one that is shown stays, however large it is. */
-static void bound(Preview *p)
+static void bound(Glance *p)
 {
-    while (p->kept.length > 1 && (p->kept.length > PREVIEW_KEPT || p->bytes > PREVIEW_BYTES))
+    while (p->kept.length > 1 && (p->kept.length > GLANCE_KEPT || p->bytes > GLANCE_BYTES))
         drop(p, p->kept.tail);
 }
 
-static void forget_mosaic(Preview *p, Kept *k)
+static void forget_mosaic(Glance *p, Kept *k)
 {
     p->bytes -= bytes_of(k);
     g_clear_pointer(&k->mosaic, mosaic_free);
@@ -99,7 +99,7 @@ static void forget_mosaic(Preview *p, Kept *k)
     p->bytes += bytes_of(k);
 }
 
-static void make_mosaic(Preview *p, Kept *k)
+static void make_mosaic(Glance *p, Kept *k)
 {
     forget_mosaic(p, k);
     p->bytes -= bytes_of(k);
@@ -110,7 +110,7 @@ static void make_mosaic(Preview *p, Kept *k)
     bound(p);
 }
 
-void preview_set_look(Preview *p, const MosaicLook *look)
+void glance_set_look(Glance *p, const MosaicLook *look)
 {
     if (mosaic_look_equal(&p->look, look))
         return;
@@ -121,17 +121,17 @@ void preview_set_look(Preview *p, const MosaicLook *look)
 
 /* ------------------------------------------------------------------ in a frame */
 
-void preview_begin(Preview *p)
+void glance_begin(Glance *p)
 {
     p->shown = false;
 }
 
-static bool is_ready(const Preview *p, const Kept *k)
+static bool is_ready(const Glance *p, const Kept *k)
 {
     return k->pixels.rgb == NULL || (k->columns == p->columns && k->rows == p->rows);
 }
 
-const Mosaic *preview_show(Preview *p, int64_t id, int columns, int rows, int64_t now_us)
+const Mosaic *glance_show(Glance *p, int64_t id, int columns, int rows, int64_t now_us)
 {
     if (id != p->id) {
         p->since_us = now_us;
@@ -150,7 +150,7 @@ const Mosaic *preview_show(Preview *p, int64_t id, int columns, int rows, int64_
     return is_ready(p, k) ? k->mosaic : NULL;
 }
 
-const char *preview_words(const Preview *p)
+const char *glance_words(const Glance *p)
 {
     const Kept *k = kept_of(p, p->id);
     if (k != NULL)
@@ -158,7 +158,7 @@ const char *preview_words(const Preview *p)
     return p->long_wait ? "the preview follows" : NULL;
 }
 
-bool preview_has(const Preview *p, int64_t id)
+bool glance_has(const Glance *p, int64_t id)
 {
     const Kept *k = kept_of(p, id);
     return k != NULL && k->pixels.rgb != NULL;
@@ -166,7 +166,7 @@ bool preview_has(const Preview *p, int64_t id)
 
 /* ------------------------------------------------------------------ between frames */
 
-int64_t preview_deadline_us(const Preview *p)
+int64_t glance_deadline_us(const Glance *p)
 {
     if (!p->shown)
         return -1;
@@ -174,20 +174,20 @@ int64_t preview_deadline_us(const Preview *p)
     if (k != NULL)
         return is_ready(p, k) ? -1 : 0;
     if (p->asked_id == 0)
-        return p->since_us + PREVIEW_REST_US;
+        return p->since_us + GLANCE_REST_US;
     const int64_t lost_us = p->asked_us + PATIENCE_US, words_us = p->since_us + WORDS_US;
     return p->long_wait ? lost_us : MIN(words_us, lost_us);
 }
 
-bool preview_work(Preview *p, int64_t now_us, int64_t *ask_out)
+bool glance_work(Glance *p, int64_t now_us, int64_t *ask_out)
 {
     *ask_out = 0;
     if (p->asked_id != 0 && now_us >= p->asked_us + PATIENCE_US)
-        preview_answer(p, p->asked_id, NULL, "no answer");
+        glance_answer(p, p->asked_id, NULL, "no answer");
     if (!p->shown)
         return false;
     Kept *k = kept_of(p, p->id);
-    if (k == NULL && p->asked_id == 0 && now_us >= p->since_us + PREVIEW_REST_US) {
+    if (k == NULL && p->asked_id == 0 && now_us >= p->since_us + GLANCE_REST_US) {
         *ask_out = p->asked_id = p->id;
         p->asked_us = now_us;
     }
@@ -200,12 +200,12 @@ bool preview_work(Preview *p, int64_t now_us, int64_t *ask_out)
     return true;
 }
 
-unsigned preview_edge_px(const Preview *p)
+unsigned glance_edge_px(const Glance *p)
 {
     return p->look.graphics == GRAPHICS_CELLS ? EDGE_CELLS_PX : EDGE_GRAPHICS_PX;
 }
 
-void preview_answer(Preview *p, int64_t id, const HoistPicture *picture, const char *why)
+void glance_answer(Glance *p, int64_t id, const HoistPicture *picture, const char *why)
 {
     GList *old = find(p, id);
     if (id == p->asked_id)
@@ -230,12 +230,12 @@ void preview_answer(Preview *p, int64_t id, const HoistPicture *picture, const c
 
 /* ------------------------------------------------------------------ for tests */
 
-unsigned preview_kept(const Preview *p)
+unsigned glance_kept(const Glance *p)
 {
     return p->kept.length;
 }
 
-size_t preview_bytes(const Preview *p)
+size_t glance_bytes(const Glance *p)
 {
     return p->bytes;
 }

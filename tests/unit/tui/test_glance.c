@@ -2,7 +2,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "tui/preview.h"
+#include "tui/glance.h"
 
 enum { MS = 1000 };
 
@@ -185,47 +185,47 @@ static void test_sequences(void)
 
 /* ------------------------------------------------------------------ when it is asked for */
 
-static int64_t asked(Preview *p, int64_t now_ms)
+static int64_t asked(Glance *p, int64_t now_ms)
 {
     int64_t id = -1;
-    preview_work(p, now_ms * MS, &id);
+    glance_work(p, now_ms * MS, &id);
     return id;
 }
 
-static const Mosaic *show(Preview *p, int64_t id, int64_t now_ms)
+static const Mosaic *show(Glance *p, int64_t id, int64_t now_ms)
 {
-    preview_begin(p);
-    return preview_show(p, id, 40, 20, now_ms * MS);
+    glance_begin(p);
+    return glance_show(p, id, 40, 20, now_ms * MS);
 }
 
-static void answer(Preview *p, int64_t id, unsigned width, unsigned height)
+static void answer(Glance *p, int64_t id, unsigned width, unsigned height)
 {
     HoistPicture pic = picture(width, height, many_colours);
-    preview_answer(p, id, &pic, NULL);
+    glance_answer(p, id, &pic, NULL);
     g_bytes_unref(pic.rgb);
 }
 
 static void test_scrolling_asks_nothing(void)
 {
-    g_autoptr(Preview) p = preview_new();
-    g_assert_cmpint(preview_deadline_us(p), ==, -1);
+    g_autoptr(Glance) p = glance_new();
+    g_assert_cmpint(glance_deadline_us(p), ==, -1);
     for (int64_t id = 1; id <= 20; id++) {
         g_assert_null(show(p, id, id * 100));
-        g_assert_cmpint(preview_deadline_us(p), ==, (id * 100 + 150) * MS);
+        g_assert_cmpint(glance_deadline_us(p), ==, (id * 100 + 150) * MS);
         g_assert_cmpint(asked(p, id * 100 + 99), ==, 0);
     }
     g_assert_null(show(p, 20, 2149)); /* drawn again meanwhile: the rest goes on */
     g_assert_cmpint(asked(p, 2149), ==, 0);
     g_assert_cmpint(asked(p, 2150), ==, 20);
     g_assert_cmpint(asked(p, 2300), ==, 0);
-    preview_begin(p); /* the pane is gone */
-    g_assert_cmpint(preview_deadline_us(p), ==, -1);
+    glance_begin(p); /* the pane is gone */
+    g_assert_cmpint(glance_deadline_us(p), ==, -1);
     g_assert_cmpint(asked(p, 9000), ==, 0);
 }
 
 static void test_one_request_at_a_time(void)
 {
-    g_autoptr(Preview) p = preview_new();
+    g_autoptr(Glance) p = glance_new();
     show(p, 1, 0);
     g_assert_cmpint(asked(p, 200), ==, 1);
     show(p, 2, 300);
@@ -237,28 +237,28 @@ static void test_one_request_at_a_time(void)
     g_assert_nonnull(show(p, 2, 700));
     /* back at the first: its pixels are there, cells are made between two frames */
     g_assert_null(show(p, 1, 800));
-    g_assert_cmpint(preview_deadline_us(p), ==, 0);
+    g_assert_cmpint(glance_deadline_us(p), ==, 0);
     g_assert_cmpint(asked(p, 800), ==, 0);
     g_assert_nonnull(show(p, 1, 850));
-    g_assert_cmpint(preview_deadline_us(p), ==, -1);
+    g_assert_cmpint(glance_deadline_us(p), ==, -1);
     g_assert_nonnull(show(p, 2, 900));
 }
 
 static void test_another_size_and_look(void)
 {
-    g_autoptr(Preview) p = preview_new();
+    g_autoptr(Glance) p = glance_new();
     show(p, 1, 0);
     g_assert_cmpint(asked(p, 150), ==, 1);
     answer(p, 1, 320, 240);
     const Mosaic *m = show(p, 1, 200);
     g_assert_cmpint(m->width, ==, 40);
-    preview_begin(p);
-    g_assert_null(preview_show(p, 1, 20, 20, 300 * MS));
+    glance_begin(p);
+    g_assert_null(glance_show(p, 1, 20, 20, 300 * MS));
     g_assert_cmpint(asked(p, 300), ==, 0);
-    preview_begin(p);
-    g_assert_cmpint(preview_show(p, 1, 20, 20, 350 * MS)->width, ==, 20);
+    glance_begin(p);
+    g_assert_cmpint(glance_show(p, 1, 20, 20, 350 * MS)->width, ==, 20);
     const MosaicLook kitty = { .colours = 256, .graphics = GRAPHICS_KITTY, .cell_width_px = 10, .cell_height_px = 20 };
-    preview_set_look(p, &kitty);
+    glance_set_look(p, &kitty);
     g_assert_null(show(p, 1, 400));
     g_assert_cmpint(asked(p, 400), ==, 0);
     g_assert_nonnull(show(p, 1, 450)->sequence);
@@ -266,54 +266,54 @@ static void test_another_size_and_look(void)
 
 static void test_words(void)
 {
-    g_autoptr(Preview) p = preview_new();
+    g_autoptr(Glance) p = glance_new();
     show(p, 1, 0);
     g_assert_cmpint(asked(p, 150), ==, 1);
-    g_assert_null(preview_words(p));
-    g_assert_cmpint(preview_deadline_us(p), ==, 1000 * MS);
+    g_assert_null(glance_words(p));
+    g_assert_cmpint(glance_deadline_us(p), ==, 1000 * MS);
     g_assert_cmpint(asked(p, 1000), ==, 0);
-    g_assert_nonnull(preview_words(p));
-    preview_answer(p, 1, NULL, "not a picture \033[31m");
+    g_assert_nonnull(glance_words(p));
+    glance_answer(p, 1, NULL, "not a picture \033[31m");
     g_assert_null(show(p, 1, 2000));
-    g_assert_cmpstr(preview_words(p), ==, "no preview: not a picture ^[[31m");
-    g_assert_cmpint(preview_deadline_us(p), ==, -1);
+    g_assert_cmpstr(glance_words(p), ==, "no preview: not a picture ^[[31m");
+    g_assert_cmpint(glance_deadline_us(p), ==, -1);
     g_assert_cmpint(asked(p, 9000), ==, 0);
     /* an answer that never comes holds nothing up for ever */
     show(p, 2, 10000);
     g_assert_cmpint(asked(p, 10150), ==, 2);
     show(p, 3, 11000);
     g_assert_cmpint(asked(p, 12000), ==, 0);
-    const int64_t lost_us = preview_deadline_us(p);
+    const int64_t lost_us = glance_deadline_us(p);
     g_assert_cmpint(lost_us, >, 12000 * MS);
     g_assert_cmpint(asked(p, lost_us / MS), ==, 3);
 }
 
 static void test_what_is_kept_is_bounded(void)
 {
-    g_autoptr(Preview) p = preview_new();
+    g_autoptr(Glance) p = glance_new();
     show(p, 1, 0);
     for (int64_t id = 1; id <= 100; id++) {
         answer(p, id, 320, 240);
-        g_assert_cmpuint(preview_kept(p), <=, PREVIEW_KEPT);
-        g_assert_cmpuint(preview_bytes(p), <=, PREVIEW_BYTES);
+        g_assert_cmpuint(glance_kept(p), <=, GLANCE_KEPT);
+        g_assert_cmpuint(glance_bytes(p), <=, GLANCE_BYTES);
     }
-    g_assert_cmpuint(preview_kept(p), ==, PREVIEW_KEPT);
-    g_assert_false(preview_has(p, 36));
-    g_assert_true(preview_has(p, 37));
+    g_assert_cmpuint(glance_kept(p), ==, GLANCE_KEPT);
+    g_assert_false(glance_has(p, 36));
+    g_assert_true(glance_has(p, 37));
     /* large ones push more of them out; the one that is used stays */
     g_assert_null(show(p, 50, 100));
     g_assert_cmpint(asked(p, 100), ==, 0);
     for (int64_t id = 101; id <= 130; id++) {
         g_assert_nonnull(show(p, 50, id));
         answer(p, id, 640, 480);
-        g_assert_cmpuint(preview_bytes(p), <=, PREVIEW_BYTES);
+        g_assert_cmpuint(glance_bytes(p), <=, GLANCE_BYTES);
     }
-    g_assert_cmpuint(preview_kept(p), <, 20);
-    g_assert_true(preview_has(p, 50));
+    g_assert_cmpuint(glance_kept(p), <, 20);
+    g_assert_true(glance_has(p, 50));
     /* the same file again does not count twice */
-    const size_t bytes = preview_bytes(p);
+    const size_t bytes = glance_bytes(p);
     answer(p, 130, 640, 480);
-    g_assert_cmpuint(preview_bytes(p), ==, bytes);
+    g_assert_cmpuint(glance_bytes(p), ==, bytes);
 }
 
 /* ------------------------------------------------------------------ what terminals answer */
@@ -395,11 +395,11 @@ int main(int argc, char **argv)
     g_test_add_func("/mosaic/colours-are-those-of-the-terminal", test_colours_are_those_of_the_terminal);
     g_test_add_func("/mosaic/what-is-no-picture", test_what_is_no_picture);
     g_test_add_func("/mosaic/sequences", test_sequences);
-    g_test_add_func("/preview/scrolling-asks-nothing", test_scrolling_asks_nothing);
-    g_test_add_func("/preview/one-request-at-a-time", test_one_request_at_a_time);
-    g_test_add_func("/preview/another-size-and-look", test_another_size_and_look);
-    g_test_add_func("/preview/words", test_words);
-    g_test_add_func("/preview/what-is-kept-is-bounded", test_what_is_kept_is_bounded);
+    g_test_add_func("/glance/scrolling-asks-nothing", test_scrolling_asks_nothing);
+    g_test_add_func("/glance/one-request-at-a-time", test_one_request_at_a_time);
+    g_test_add_func("/glance/another-size-and-look", test_another_size_and_look);
+    g_test_add_func("/glance/words", test_words);
+    g_test_add_func("/glance/what-is-kept-is-bounded", test_what_is_kept_is_bounded);
     g_test_add_func("/graphics/only-what-was-answered-is-used", test_only_what_was_answered_is_used);
     g_test_add_func("/graphics/nothing-is-asked-where-it-would-be-lost", test_nothing_is_asked_where_it_would_be_lost);
     return g_test_run();
