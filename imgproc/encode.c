@@ -8,15 +8,14 @@ enum {
     PALETTE_COLOURS = 256,
     LOSSLESS_EFFORT = 75, /* libwebp's quality counts as effort then */
     PROGRESSIVE_FROM = 3, /* effort */
-    SCALE_POINTS = 9,
 };
 
 /* encode.h has the table and where it comes from. */
 static const struct {
     int quality, jpeg, avif;
-} scale[SCALE_POINTS] = {
-    { 0, 5, 20 },   { 30, 33, 42 }, { 40, 41, 46 }, { 50, 49, 50 },  { 60, 59, 55 },
-    { 70, 66, 60 }, { 80, 76, 66 }, { 90, 88, 77 }, { 100, 98, 95 },
+} scale[] = {
+    { 0, 5, 20 },   { 30, 31, 43 }, { 40, 37, 47 }, { 50, 45, 51 }, { 60, 51, 54 }, { 70, 58, 57 },
+    { 75, 62, 59 }, { 80, 70, 64 }, { 85, 78, 72 }, { 90, 85, 81 }, { 95, 89, 87 }, { 100, 92, 91 },
 };
 
 int encode_own_quality(ImgFormat format, unsigned quality)

@@ -3,12 +3,13 @@
  * No metadata can get in: libwebp sees pixels only, the JPEG, PNG and GIF savers strip. The AVIF saver writes the EXIF and the ICC profile that
  * the image carries (pixels_attach).
  *
- * One scale of quality for all formats, libwebp's: what looks alike by SSIMULACRA2 has the same number. Medians of photographs at 1280 px:
+ * One scale of quality for all formats, libwebp's: what looks alike by SSIMULACRA2 has the same number. Means of four photographs at 1280 px, WebP at
+ * effort 2, AVIF at its fastest:
  *
- *     quality        30   40   50   60   70   80   90   95
- *     score          53   59   63   67   71   77   85   89
- *     JPEG Q         33   41   49   59   66   76   88   93
- *     AVIF Q         42   46   50   55   60   66   77   86
+ *     quality    30  40  50  60  70  75  80  85  90  95
+ *     score      50  57  62  65  69  70  74  79  83  87
+ *     JPEG Q     31  37  45  51  58  62  70  78  85  89
+ *     AVIF Q     43  47  51  54  57  59  64  72  81  87
  *
  * ENCODE_LOSSLESS: WebP and AVIF without loss; JPEG at its best. PNG and GIF have no quality.
  * Effort 0..6 as WebP counts: JPEG is progressive from 3 on; AVIF takes its fastest setting up to 2, since more costs five times the CPU for
