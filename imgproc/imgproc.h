@@ -5,8 +5,17 @@
  *   IMG_MADE    `bytes` is to be sent. Either encoded anew - upright, within the limits, no larger than the source - or, with `cleaned`, the
  *               source itself without what the recipe's `metadata` drops (metadata.h): nothing else of it was changed.
  *   IMG_AS_IS   the source is to be sent unchanged, because that is right: it is small enough and holds nothing private; a new file would
- *               save less than min_savings; it is no picture that is converted (SVG, PDF unless recipe.vectors, BMP, ICO, JPEG XL, JPEG 2000).
- *   IMG_FAILED  it could not be done: damaged, over the limits below, out of time or memory. What happens to the file is the caller's policy.
+ *               save less than min_savings; it is no picture that is converted (SVG, PDF unless recipe.vectors, APNG, BMP, ICO, JPEG XL,
+ *               JPEG 2000, camera raws).
+ *   IMG_FAILED  it could not be done: damaged, over the limits below, out of time or memory; or the source should go but its metadata cannot be
+ *               taken out. What happens to the file is the caller's policy.
+ *
+ * Which it is: a source that needs no change goes as it is, or cleaned, unless a new file saves min_savings. It needs one when it has more
+ * pixels or bytes than the recipe allows, is not upright, is CMYK, has a profile other than sRGB (unless keep_profile), is of a kind that
+ * browsers do not show (HEIC, TIFF), or not of the format that is asked for. Then a new file need not save min_savings, but it is never larger than
+ * the source: a lower quality, down to min_quality, makes it so, or else the source goes; pixels are never given up for that. They are for max_bytes:
+ * when nothing fits that, the smallest goes, and note says so. A rasterised vector has no such source.
+ * Metadata gives way when it would take a quarter of the bytes, the profile by converting to sRGB.
  * note says why, in one line. The caller decides nothing from the text.
  *
  * Threads: one picture at a time a process (libvips keeps its errors per process).
@@ -24,7 +33,7 @@ enum {
     IMG_FRAMES_MEGAPIXELS_MAX = 200, /* of all frames of an animation */
     IMG_CLEAN_BYTES_MAX = 256 << 20, /* larger files are not read whole to take their metadata out */
     IMG_NOTE_MAX = 200,
-    IMG_ENCODES_MAX = 8,            /* of one rendition, whatever its byte target */
+    IMG_ENCODES_MAX = 8,            /* of one rendition, whatever its byte target; samples of a sixteenth of it apart */
 };
 
 typedef enum { IMG_AS_IS, IMG_MADE, IMG_FAILED } ImgOutcomeKind;
@@ -45,7 +54,7 @@ typedef struct {
     unsigned width_px, height_px;
     unsigned frames;  /* of the result; 1 = a still */
     unsigned quality; /* on the recipe's scale; 100 = lossless */
-    unsigned encodes;
+    unsigned encodes; /* of the whole picture */
     char note[IMG_NOTE_MAX]; /* one line of UTF-8, "" = none: "already small enough", "first of 3 pages" */
 } ImgResult;
 
