@@ -52,9 +52,8 @@ void engine_acked(Hoist *e, StoreJob *rec, uint64_t bytes)
 
 void engine_look_again(Hoist *e)
 {
-    e->cursor_pos = G_MININT64;
-    e->cursor_id = 0;
-    e->due_done = false;
+    e->cursor = e->far = (StorePlace){ G_MININT64, 0 };
+    e->due_done = e->far_done = false;
 }
 
 bool engine_is_trouble(const GError *error)
@@ -240,7 +239,9 @@ static bool open_parts(Hoist *e, GError **error)
     if (e->prep == NULL)
         return false;
     g_autofree char *spool = spool_dir(e->state_dir);
-    const ImgPoolConf images = { .spool_dir = spool, .spool_bytes = hoist_settings_number(e->settings, "spool-size") };
+    const ImgPoolConf images = { .spool_dir = spool,
+                                 .spool_bytes = hoist_settings_number(e->settings, "spool-size"),
+                                 .workers = (unsigned)hoist_settings_number(e->settings, "image-workers") };
     e->imgpool = imgpool_new(&images, wake_engine, e, error);
     return e->imgpool != NULL;
 }
@@ -303,6 +304,7 @@ Hoist *hoist_open(const HoistSettings *settings, unsigned flags, HoistWake wake,
     g_queue_init(&e->bulk);
     g_queue_init(&e->put_off);
     g_queue_init(&e->untold);
+    e->look.fd = -1;
     queue_init(&e->ready, job_by_place);
     slots_from_settings(e);
     e->limit_bps = hoist_settings_number(settings, "limit");
@@ -323,6 +325,7 @@ static void withdraw_all(Hoist *e)
     g_hash_table_iter_init(&it, e->jobs);
     while (g_hash_table_iter_next(&it, NULL, &job))
         engine_withdraw(e, job);
+    engine_look_end(e);
     for (guint i = 0; i < e->reaps->len; i++) {
         Reap *reap = e->reaps->pdata[i];
         if (reap->sending != NULL)

@@ -3,6 +3,8 @@
  * engine.c        the loop, opening and closing
  * engine_add.c    destinations, batches, scans: from a dropped path to rows of the store
  * engine_job.c    from a row of the store to a file that is ready to send
+ * engine_image.c  pictures: to the workers, and what comes back
+ * engine_objects.c  what becomes of one file when that is more than one object
  * engine_send.c   from a ready file to a confirmed object: the walk of upload.h, with its effects on the store
  * engine_reap.c   uploads that are given up, aborted at the server
  * engine_cmd.c    wishes of clients
@@ -27,7 +29,7 @@
 
 #define ENGINE_RESTARTS     3   /* a file that keeps changing, or an upload that keeps vanishing, fails then */
 #define ENGINE_REFUSALS     3   /* files in a row that a destination may refuse before it is paused */
-#define ENGINE_MAX_PARKED   1000
+#define ENGINE_MAX_PARKED   1000        /* pictures that are known and wait for the workers */
 #define ENGINE_MAX_CONNECTIONS 64
 #define ENGINE_MAX_SLOTS    64
 
@@ -55,7 +57,8 @@ struct Batch {
     Credentials   *creds;
     unsigned       renewals;    /* of creds */
     GError        *broken;      /* why nothing of it can be sent: bad destination, no credentials */
-    char          *preset;      /* of pictures; NULL = none */
+    Renditions     renditions;  /* of pictures; n 0 = they go as they are */
+    bool           patterns;    /* keys tell the rendition */
     char          *template;    /* of keys */
     uint64_t       part_size;
     unsigned       parts_at_once;
@@ -85,6 +88,15 @@ typedef struct {
     TransferJob *sending;
     Phase        phase;         /* FIND or ABORT */
 } Reap;
+
+/* The row that a person looks at, whose picture is wanted small. */
+typedef struct {
+    int64_t   id;               /* 0 = none */
+    unsigned  edge_px;
+    PrepTask *opening;
+    int       fd;               /* of the source; -1 = not open yet */
+    bool      working;          /* the pool has it */
+} Looking;
 
 /* A command over many rows, done by pages so that transfers go on. */
 typedef struct {
@@ -122,13 +134,14 @@ struct Hoist {
     GQueue         bulk;        /* of Bulk* */
     GQueue         put_off;     /* of HoistCommand*: the store could not take them */
     bool           at_once;     /* this turn left something that needs no waiting for */
-    GPtrArray     *parked;      /* of Job*: pictures that wait for room */
+    GPtrArray     *parked;      /* of Job*, in queue order: pictures that wait for room */
     GPtrArray     *active;      /* of Job*: hold a slot, or complete */
     GPtrArray     *outbox;      /* of JobRequest*: go out after the commit */
     Queue          ready;
     unsigned       n_opening, n_imaging;
-    int64_t        cursor_pos, cursor_id;       /* how far due rows were taken */
-    bool           due_done;    /* none behind the cursor */
+    Looking        look;
+    StorePlace     cursor, far; /* how far due rows were taken; and how far those that pass waiting pictures */
+    bool           due_done, far_done;          /* none behind it */
     int64_t        next_due_ns; /* a retry in the store; 0 = none */
     int64_t        store_retry_us;              /* the store is in trouble: next try; 0 = fine */
     bool           rescan;
@@ -182,7 +195,8 @@ void    engine_dests_resume(Hoist *e);                          /* what refusals
 /* engine_job.c */
 void    engine_fill(Hoist *e);                                  /* due rows -> files being looked at */
 void    engine_take_prepared(Hoist *e);                         /* results of prep.c and the image workers */
-void    engine_unpark(Hoist *e);
+void    engine_open_source(Hoist *e, Job *job);                 /* the source, or what is prepared of it; then it is made ready */
+void    engine_send_prepared(Hoist *e, Job *job);               /* its picture was looked at */
 void    engine_reap_rows(Hoist *e, GError **error);             /* uploads that the store has as given up */
 void    engine_finish_left_over(Hoist *e);                      /* at start: COMPLETING, CANCELLING and open uploads */
 void    engine_finish(Hoist *e, const StoreJob *rec);           /* one of COMPLETING */
@@ -190,12 +204,37 @@ void    engine_finish(Hoist *e, const StoreJob *rec);           /* one of COMPLE
 bool    engine_requeue(Hoist *e, StoreJob *rec, HoistState *now_out, GError **error);
 void    engine_withdraw(Hoist *e, Job *job);                    /* everything that is out is called back */
 void    engine_drop(Hoist *e, Job *job);                        /* withdraws and forgets it: the store knows the rest */
-void    engine_release_staged(Hoist *e, Job *job);              /* its prepared picture is needed no more */
+void    engine_release(Hoist *e, Job *job, const char *staged); /* that prepared picture of it is needed no more */
+void    engine_release_staged(Hoist *e, Job *job);              /* none of them is */
+void    engine_skip(Hoist *e, Job *job, const GError *why, const char *note);  /* left out by a rule: cancelled, and no failure */
 void    engine_reopen(Hoist *e, Job *job);                      /* start over with what the file is now */
 void    engine_start_over(Hoist *e, Job *job, GError *error);   /* the same, or fails when it did so too often; takes error */
 void    engine_fail(Hoist *e, Job *job, GError *error);         /* takes error */
 
+/* engine_image.c */
+bool    engine_wants_image(const Job *job);
+void    engine_prepare_image(Hoist *e, Job *job);               /* now, or when there is room and its turn */
+void    engine_unpark(Hoist *e);
+void    engine_sort_parked(Hoist *e);                           /* after places changed */
+void    engine_imaged(Hoist *e, ImgOutcome *o);
+bool    engine_images_moved(Hoist *e);                          /* a row has news of a picture that is being prepared */
+void    engine_look(Hoist *e, int64_t id, unsigned edge_px);    /* a small picture of a row; the one before is wanted no more */
+void    engine_look_opened(Hoist *e, PrepTask *task);
+void    engine_look_on(Hoist *e);
+void    engine_looked(Hoist *e, const ImgOutcome *o);
+void    engine_look_end(Hoist *e);
+
+/* engine_objects.c */
+/* What is to be sent, under which keys, goes into the record and the store; staged files of o become the job's. False and *error, or NULL while the
+ * store is in trouble: nothing happened. */
+bool    engine_lay_objects(Hoist *e, Job *job, const ImgOutcome *o, GError **error);
+/* The object that the job is at is over, its results in the record. False: it was the last, and the record is at the first. */
+bool    engine_next_object(Hoist *e, Job *job, ObjectState how);
+unsigned engine_objects_there(const Job *job);                  /* that were left alone */
+
 /* engine_send.c */
+void    engine_go_on(Hoist *e, Job *job);                       /* in the slot that it has, with its next object */
+void    engine_was_there(Hoist *e, Job *job, const GError *why);        /* the object that it is at, which is to be left alone */
 void    engine_begin(Hoist *e);                                 /* free slots <- ready files */
 void    engine_begin_close(Hoist *e, Job *job);                 /* a COMPLETING one of an earlier run */
 bool    engine_plan(Hoist *e, Job *job, GError **error);

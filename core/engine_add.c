@@ -39,7 +39,7 @@ void batch_free(gpointer data)
     Batch *b = data;
     batch_close(b);
     hoist_settings_free(b->settings);
-    g_free(b->preset);
+    renditions_clear(&b->renditions);
     g_free(b->template);
     g_free(b);
 }
@@ -147,9 +147,8 @@ static bool batch_open(Hoist *e, Batch *b, GError **error)
 static void batch_configure(Batch *b)
 {
     const HoistSettings *s = b->settings;
-    const char *preset = hoist_settings_get(s, "images");
-    b->preset = preset == NULL || g_str_equal(preset, "none") ? NULL : g_strdup(preset);
     b->template = g_strdup(settings_key_template(s));
+    b->patterns = b->renditions.n > 1 || (b->renditions.n == 1 && strstr(b->template, "{rendition}") != NULL);
     b->part_size = hoist_settings_number(s, "part-size");
     b->parts_at_once = (unsigned)hoist_settings_number(s, "parts");
     b->verify = g_strcmp0(hoist_settings_get(s, "checksum"), "none") != 0;
@@ -167,6 +166,8 @@ static Batch *batch_of_row(Hoist *e, const StoreBatch *row, GError **error)
     if (b->settings == NULL)
         b->settings = hoist_settings_new();
     settings_refresh(b->settings, e->settings);
+    if (b->broken == NULL)
+        (void)settings_renditions(b->settings, &b->renditions, &b->broken);
     batch_configure(b);
     if (b->broken == NULL)
         (void)batch_open(e, b, &b->broken);
@@ -224,7 +225,7 @@ static void requeue_refused(Hoist *e, int64_t id)
     StoreJob rec = { 0 };
     HoistState now;
     if (store_job_load(e->store, id, &rec, &error) && rec.state == HOIST_FAILED && engine_requeue(e, &rec, &now, &error)) {
-        const uint64_t bytes = job_record_bytes(&rec);
+        const uint64_t bytes = store_job_bytes(&rec);
         engine_count(e, HOIST_FAILED, bytes, now, bytes);
     }
     store_job_clear(&rec);
@@ -406,6 +407,12 @@ static void check_same(Hoist *e, const Batch *b, const StoreJob *rec)
     engine_store_trouble(e, error);
 }
 
+/* Only the content tells what is a picture, and that is looked at later. */
+static char *pattern_of(const Batch *b, const KeyFacts *facts)
+{
+    return b->patterns ? key_pattern(b->template, facts) : NULL;
+}
+
 static void add_file(Hoist *e, Adding *a, ScanFile *file)
 {
     Batch *b = a->batch;
@@ -417,7 +424,8 @@ static void add_file(Hoist *e, Adding *a, ScanFile *file)
         .batch = b->id, .dest = b->dest->row.id, .path = file->path, .name = file->name, .src = file->src, .added_ns = engine_now_ns()
     };
     const KeyFacts facts = { .relpath = file->name, .now_s = a->now_s, .batch = b->id };
-    g_autofree char *key = key_expand(b->template, &facts);
+    g_autofree char *key = key_expand(b->template, &facts), *pattern = pattern_of(b, &facts);
+    rec.pattern = pattern;
     GError *error = NULL;
     StoreAdd how;
     if (!store_file(e, b, &rec, key, &how, &error)) {
@@ -532,7 +540,7 @@ static void take_chunk(Hoist *e, Adding *a, ScanChunk *chunk)
         if (!chunk->last)
             tell_preview(e, a->preview);
     } else if (chunk->files->len > 0) {
-        e->due_done = false;
+        e->due_done = e->far_done = false;
         e->list_dirty = true;
     }
 }

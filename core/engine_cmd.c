@@ -23,7 +23,11 @@ static bool retry_row(Hoist *e, StoreJob *rec, HoistState *now_out, GError **err
 {
     const bool lawful =
         rec->state == HOIST_FAILED || rec->state == HOIST_CANCELLED || (rec->state == HOIST_QUEUED && rec->not_before_ns > 0);
-    return lawful && engine_requeue(e, rec, now_out, error);
+    if (!lawful || !engine_requeue(e, rec, now_out, error))
+        return false;
+    if (rec->state == HOIST_CANCELLED) /* which counts for nothing */
+        engine_acked(e, rec, rec->stored_bytes);
+    return true;
 }
 
 /* An open upload is aborted at the server first. */
@@ -40,12 +44,13 @@ static bool cancel_row(Hoist *e, StoreJob *rec, HoistState *now_out, GError **er
     } else if (ok && found && b != NULL) {
         *now_out = HOIST_CANCELLING;
         ok = store_job_cancelling(e->store, rec->id, error);
-        engine_acked(e, rec, 0);
         engine_reap(e, b, &u, rec->id);
     } else if (ok) {
         *now_out = HOIST_CANCELLED;
         ok = store_job_cancelled(e->store, rec->id, error);
     }
+    if (ok)
+        engine_acked(e, rec, 0);
     store_upload_clear(&u);
     return ok;
 }
@@ -63,9 +68,10 @@ static bool forget_row(Hoist *e, StoreJob *rec, HoistState *now_out, GError **er
         ok = store_upload_state(e->store, u.id, UPLOAD_DONE, error);
     } else if (ok && found && b != NULL) {
         ok = store_job_cancelled(e->store, rec->id, error);
-        engine_acked(e, rec, 0);
         engine_reap(e, b, &u, 0);
     }
+    if (ok && rec->state != HOIST_DONE)
+        engine_acked(e, rec, 0);
     store_upload_clear(&u);
     return ok && store_job_forget(e->store, rec->id, error);
 }
@@ -121,7 +127,7 @@ static bool command_row(Hoist *e, HoistCommandKind kind, int64_t id)
     const bool loaded = store_job_load(e->store, id, &rec, &error);
     const HoistState before = rec.state;
     if (loaded && row_commands[kind].run(e, &rec, &now, &error)) {
-        engine_count(e, before, job_record_bytes(&rec), now, job_record_bytes(&rec));
+        engine_count(e, before, store_job_bytes(&rec), now, store_job_bytes(&rec));
         if (now < HOIST_N_STATES)
             engine_tell_rest(e, &rec, now, HOIST_ROW_STATE);
         e->list_dirty = true;
@@ -244,6 +250,7 @@ static bool follow_places(Hoist *e, bool to_bottom)
             engine_drop(e, job);
     }
     queue_sort(&e->ready);
+    engine_sort_parked(e);
     return passed;
 }
 
@@ -309,6 +316,10 @@ static bool obey(Hoist *e, const HoistCommand *cmd)
         break;
     case HOIST_CMD_ROWS:
         tell_rows(e, cmd);
+        break;
+    case HOIST_CMD_PICTURE:
+        if (cmd->ids != NULL && cmd->ids->len > 0)
+            engine_look(e, g_array_index(cmd->ids, int64_t, 0), (unsigned)CLAMP(cmd->number, 1, RECIPE_EDGE_MAX));
         break;
     case HOIST_CMD_PAUSE:
     case HOIST_CMD_RESUME:

@@ -2,19 +2,14 @@
 
 #include <unistd.h>
 
-#include "key.h"
+#include "mime.h"
 
-enum { DUE_PAGE = 64, SETTLE_NS = 2 * 1000 * 1000 * 1000LL, LEFT_OVER_PAGE = 1000 };
+enum { DUE_PAGE = 64, FAR_PAGES = 16, SETTLE_NS = 2 * 1000 * 1000 * 1000LL, LEFT_OVER_PAGE = 1000 };
 
 /* Prepared files wait for slots; as many as keep the network busy, no more. */
 static unsigned ahead(const Hoist *e)
 {
     return 2 * e->slots.now + 16;
-}
-
-static unsigned imaging_at_once(void)
-{
-    return 2 * g_get_num_processors() + 2;
 }
 
 /* ------------------------------------------------------------------ leaving */
@@ -46,18 +41,33 @@ void engine_withdraw(Hoist *e, Job *job)
     }
 }
 
+void engine_release(Hoist *e, Job *job, const char *staged)
+{
+    guint at;
+    if (!g_ptr_array_find_with_equal_func(job->held, staged, g_str_equal, &at))
+        return;
+    imgpool_release(e->imgpool, staged);
+    g_ptr_array_remove_index(job->held, at);
+}
+
 void engine_release_staged(Hoist *e, Job *job)
 {
-    if (job->holds_staged)
-        imgpool_release(e->imgpool, job->rec.staged);
-    job->holds_staged = false;
+    for (guint i = 0; i < job->held->len; i++)
+        imgpool_release(e->imgpool, job->held->pdata[i]);
+    g_ptr_array_set_size(job->held, 0);
+}
+
+static void let_go_staged(Hoist *e, Job *job)
+{
+    for (guint i = 0; i < job->held->len; i++)
+        imgpool_let_go(e->imgpool, job->held->pdata[i]);
+    g_ptr_array_set_size(job->held, 0);
 }
 
 void engine_drop(Hoist *e, Job *job)
 {
     engine_withdraw(e, job);
-    if (job->holds_staged)
-        imgpool_let_go(e->imgpool, job->rec.staged);
+    let_go_staged(e, job);
     if (job->state != job->rec.state) /* laid back into the store, as it is there */
         job_enter(job, job->rec.state);
     if (job->dirty)
@@ -81,25 +91,34 @@ static void count_refusal(Hoist *e, Job *job, const GError *error)
         engine_dest_pause(e, d, error);
 }
 
+void engine_skip(Hoist *e, Job *job, const GError *why, const char *note)
+{
+    GError *trouble = NULL;
+    engine_withdraw(e, job);
+    engine_release_staged(e, job);
+    if (!store_job_note(e->store, job->rec.id, note, &trouble) || !store_job_cancelled(e->store, job->rec.id, &trouble))
+        engine_store_trouble(e, trouble);
+    engine_stored(e, job, HOIST_CANCELLED);
+    job_enter(job, HOIST_CANCELLED);
+    g_free(job->rec.note);
+    job->rec.note = g_strdup(note);
+    engine_tell_skipped(e, job->rec.path, why, true);
+    engine_tell_row(e, job, HOIST_ROW_STATE);
+    engine_reap_of(e, job);
+    engine_acked(e, &job->rec, 0);
+    engine_drop(e, job);
+}
+
 /* "--if-exists skip" and the key is taken: nothing went wrong, and nothing was sent. */
 static bool skip_existing(Hoist *e, Job *job, const GError *error)
 {
     const char *option = hoist_settings_get(job->batch->settings, "if-exists");
     if (fault_code(error) != FAULT_EXISTS || g_strcmp0(option, "skip") != 0)
         return false;
-    GError *trouble = NULL;
-    engine_release_staged(e, job);
-    if (!store_job_cancelled(e->store, job->rec.id, &trouble))
-        engine_store_trouble(e, trouble);
-    engine_stored(e, job, HOIST_CANCELLED);
-    job_enter(job, HOIST_CANCELLED);
-    g_free(job->rec.note);
-    job->rec.note = g_strdup("skipped: an object with this key is there already");
-    engine_tell_skipped(e, job->rec.path, error, true);
-    engine_tell_row(e, job, HOIST_ROW_STATE);
-    engine_reap_of(e, job);
-    engine_acked(e, &job->rec, 0);
-    engine_drop(e, job);
+    if (job->rec.objects != NULL)
+        engine_was_there(e, job, error);
+    else
+        engine_skip(e, job, error, "skipped: an object with this key is there already");
     return true;
 }
 
@@ -151,6 +170,7 @@ static void open_path(Hoist *e, Job *job, char *path /* taken */, const SourceId
     const Batch *b = job->batch;
     const DestCtx ctx = engine_ctx(b);
     task->digests = b->ops->digests(&ctx, NULL);
+    task->by_content = settings_is_set(b->settings, "types");
     job->opening = task;
     e->n_opening++;
     prep_submit(e->prep, task);
@@ -161,10 +181,11 @@ static void forget_staged(Hoist *e, Job *job)
 {
     GError *error = NULL;
     const uint64_t before = job_bytes(job);
-    engine_release_staged(e, job);
+    let_go_staged(e, job);
     g_clear_pointer(&job->rec.staged, g_free);
     g_clear_pointer(&job->rec.recipe, g_free);
-    if (!store_job_prepared(e->store, job->rec.id, NULL, 0, NULL, job->rec.note, &error))
+    job->rec.prepared = false;
+    if (!store_job_unprepared(e->store, job->rec.id, &error))
         engine_store_trouble(e, error);
     engine_count(e, job->rec.state, before, job->rec.state, job_bytes(job));
 }
@@ -179,16 +200,54 @@ static bool is_out_of_date(const Job *job)
     return !source_id_same(&now, &job->rec.src);
 }
 
-static void open_source(Hoist *e, Job *job)
+static bool hold(Hoist *e, Job *job, const char *staged)
 {
-    job->holds_staged = job->rec.staged != NULL && (job->holds_staged || imgpool_hold(e->imgpool, job->rec.staged));
-    if (job->holds_staged) {
-        open_path(e, job, imgpool_staged_path(e->imgpool, job->rec.staged), NULL);
-        return;
+    if (staged == NULL || job_holds(job, staged))
+        return true;
+    if (!imgpool_hold(e->imgpool, staged))
+        return false;
+    g_ptr_array_add(job->held, g_strdup(staged));
+    return true;
+}
+
+/* All that is still to be sent of it, so that none makes room for another picture meanwhile. */
+static bool hold_all(Hoist *e, Job *job)
+{
+    bool held = hold(e, job, job->rec.staged);
+    for (guint i = 0; held && job->rec.objects != NULL && i < job->rec.objects->len; i++) {
+        const StoreObject *o = job->rec.objects->pdata[i];
+        held = o->state != OBJECT_WAITS || hold(e, job, o->staged);
     }
-    if (job->rec.staged != NULL)
+    return held;
+}
+
+void engine_open_source(Hoist *e, Job *job)
+{
+    if (!hold_all(e, job))
         forget_staged(e, job);
-    open_path(e, job, g_strdup(job->rec.path), &job->rec.src);
+    if (job->rec.staged != NULL)
+        open_path(e, job, imgpool_staged_path(e->imgpool, job->rec.staged), NULL);
+    else
+        open_path(e, job, g_strdup(job->rec.path), &job->rec.src);
+}
+
+static Job *take_up(Hoist *e, const StoreJob *rec, Batch *b)
+{
+    GError *error = NULL;
+    Job *job = job_new(rec, b);
+    g_hash_table_insert(e->jobs, &job->rec.id, job);
+    if (store_job_objects(e->store, &job->rec, &error)) {
+        if (b->broken == NULL)
+            return job;
+        error = g_error_copy(b->broken);
+    }
+    if (engine_is_trouble(error) && b->broken == NULL) {
+        engine_store_trouble(e, error);
+        engine_drop(e, job);
+    } else {
+        engine_fail(e, job, error);
+    }
+    return NULL;
 }
 
 static void start_job(Hoist *e, const StoreJob *rec)
@@ -198,15 +257,12 @@ static void start_job(Hoist *e, const StoreJob *rec)
     Batch *b = engine_batch(e, rec->batch);
     if (b == NULL || b->dest->paused)
         return;
-    Job *job = job_new(rec, b);
-    g_hash_table_insert(e->jobs, &job->rec.id, job);
-    if (b->broken != NULL) {
-        engine_fail(e, job, g_error_copy(b->broken));
+    Job *job = take_up(e, rec, b);
+    if (job == NULL)
         return;
-    }
-    if (job->rec.staged != NULL && is_out_of_date(job))
+    if ((job->rec.staged != NULL || job->rec.objects != NULL) && is_out_of_date(job))
         forget_staged(e, job);
-    open_source(e, job);
+    engine_open_source(e, job);
 }
 
 static GArray *paused_dests(const Hoist *e)
@@ -228,6 +284,48 @@ static unsigned in_preparation(const Hoist *e)
     return e->n_opening + queue_length(&e->ready);
 }
 
+/* A page of the due rows behind the place, which moves along; NULL: the store failed. */
+static GPtrArray *take_due(Hoist *e, int64_t now_ns, StorePlace *place)
+{
+    g_autoptr(GPtrArray) due = g_ptr_array_new_with_free_func((GDestroyNotify)store_job_free);
+    g_autoptr(GArray) not_to = paused_dests(e);
+    GError *error = NULL;
+    if (store_jobs_due(e->store, now_ns, not_to, &place->pos, &place->id, DUE_PAGE, due, &error))
+        return g_steal_pointer(&due);
+    engine_store_trouble(e, error);
+    return NULL;
+}
+
+/* By its name alone. */
+static bool seems_picture(Hoist *e, const StoreJob *rec)
+{
+    const Batch *b = engine_batch(e, rec->batch);
+    if (b == NULL || b->renditions.n == 0 || rec->prepared)
+        return false;
+    g_autofree char *type = mime_of(rec->path, NULL, 0);
+    return imgpool_takes(type, b->renditions.vectors);
+}
+
+/* So many pictures wait for the workers that no more are taken up. What lies behind them and needs no preparing goes before them; how far
+ * that was looked for is remembered, so that each row is passed but once. */
+static void look_past_pictures(Hoist *e, int64_t now_ns)
+{
+    StorePlace *far = &e->far;
+    if (far->pos < e->cursor.pos || (far->pos == e->cursor.pos && far->id < e->cursor.id))
+        *far = e->cursor;
+    for (unsigned page = 0; page < FAR_PAGES && !e->far_done && in_preparation(e) < ahead(e) && e->parked->len < 2 * ENGINE_MAX_PARKED;
+         page++) {
+        g_autoptr(GPtrArray) due = take_due(e, now_ns, far);
+        if (due == NULL)
+            return;
+        for (guint i = 0; i < due->len; i++)
+            if (!seems_picture(e, due->pdata[i]))
+                start_job(e, due->pdata[i]);
+        e->far_done = due->len < DUE_PAGE;
+        e->at_once = e->at_once || (page + 1 == FAR_PAGES && !e->far_done);
+    }
+}
+
 void engine_fill(Hoist *e)
 {
     int64_t now_ns = engine_now_ns();
@@ -238,76 +336,21 @@ void engine_fill(Hoist *e)
         engine_look_again(e);
     }
     while (!e->paused && !e->due_done && in_preparation(e) < ahead(e) && e->parked->len < ENGINE_MAX_PARKED) {
-        g_autoptr(GPtrArray) due = g_ptr_array_new_with_free_func((GDestroyNotify)store_job_free);
-        g_autoptr(GArray) not_to = paused_dests(e);
-        GError *error = NULL;
-        if (!store_jobs_due(e->store, now_ns, not_to, &e->cursor_pos, &e->cursor_id, DUE_PAGE, due, &error)) {
-            engine_store_trouble(e, error);
+        g_autoptr(GPtrArray) due = take_due(e, now_ns, &e->cursor);
+        if (due == NULL)
             return;
-        }
         for (guint i = 0; i < due->len; i++)
             start_job(e, due->pdata[i]);
         e->due_done = due->len < DUE_PAGE;
+        GError *error = NULL;
         if (e->due_done && !store_next_due(e->store, now_ns, &e->next_due_ns, &error))
             engine_store_trouble(e, error);
     }
+    if (!e->paused && !e->due_done && e->parked->len >= ENGINE_MAX_PARKED)
+        look_past_pictures(e, now_ns);
 }
 
-/* ------------------------------------------------------------------ pictures */
-
-static bool wants_image(const Job *job)
-{
-    return job->batch->preset != NULL && job->rec.staged == NULL && job->rec.recipe == NULL && imgpool_takes(job->content_type, false);
-}
-
-static bool submit_image(Hoist *e, Job *job)
-{
-    if (e->n_imaging >= imaging_at_once() || !imgpool_submit(e->imgpool, job->fd, &job->sent_id, (const char *const[]){ job->batch->preset }, 1, job))
-        return false;
-    job->imaging = true;
-    job->parked = false;
-    e->n_imaging++;
-    if (job->state != HOIST_PREPARING)
-        job_enter(job, HOIST_PREPARING);
-    return true;
-}
-
-static void prepare_image(Hoist *e, Job *job)
-{
-    if (submit_image(e, job))
-        return;
-    job->parked = true;
-    close(job->fd); /* a thousand parked pictures must not hold a thousand descriptors */
-    job->fd = -1;
-    g_clear_pointer(&job->content, g_bytes_unref);
-    g_ptr_array_add(e->parked, job);
-}
-
-void engine_unpark(Hoist *e)
-{
-    while (e->parked->len > 0 && e->n_imaging < imaging_at_once()) {
-        Job *job = e->parked->pdata[0];
-        GError *error = NULL;
-        if (job->fd < 0)
-            job->fd = source_open(job->rec.path, &job->sent_id, &error);
-        if (job->fd >= 0 && !source_check(job->fd, &job->rec.src, &error)) {
-            close(job->fd);
-            job->fd = -1;
-        }
-        if (job->fd >= 0 && !submit_image(e, job)) {
-            close(job->fd);
-            job->fd = -1;
-            return;
-        }
-        g_ptr_array_remove_index(e->parked, 0);
-        job->parked = false;
-        if (error != NULL && fault_code(error) == FAULT_SOURCE_CHANGED)
-            engine_start_over(e, job, g_steal_pointer(&error));
-        else if (error != NULL)
-            engine_fail(e, job, g_steal_pointer(&error));
-        g_clear_error(&error);
-    }
-}
+/* ------------------------------------------------------------------ ready */
 
 /* Ready: waits for a slot. */
 static void make_ready(Hoist *e, Job *job)
@@ -322,77 +365,18 @@ static void make_ready(Hoist *e, Job *job)
         }
         return;
     }
+    if (job->in_slot) {
+        engine_go_on(e, job);
+        return;
+    }
     if (job->state == HOIST_PREPARING)
         job_enter(job, HOIST_QUEUED);
     queue_push(&e->ready, job, job_bytes(job));
 }
 
-static void note_prepared(Hoist *e, Job *job, const ImgObject *o)
+void engine_send_prepared(Hoist *e, Job *job)
 {
-    GError *error = NULL;
-    const uint64_t before = job_bytes(job);
-    g_free(job->rec.recipe);
-    g_free(job->rec.note);
-    job->rec.recipe = g_strdup(o->recipe);
-    job->rec.note = g_strdup(o->note);
-    if (o->staged != NULL) {
-        job->rec.staged = g_strdup(o->staged);
-        job->holds_staged = true;
-        job->rec.staged_bytes = o->staged_bytes;
-        engine_count(e, job->rec.state, before, job->rec.state, o->staged_bytes);
-    }
-    if (!store_job_prepared(e->store, job->rec.id, job->rec.staged, job->rec.staged_bytes, o->recipe, o->note, &error))
-        engine_store_trouble(e, error);
-}
-
-/* photo.jpg becomes photo.jpg.webp: photo.webp could be another picture's, of this run or of one long past (photo.heic beside photo.jpg).
- * False: the store is in trouble. */
-static bool rename_key(Hoist *e, Job *job, const char *extension)
-{
-    g_autofree char *of_kind = key_with_extension(job->rec.key, extension);
-    g_autofree char *longer = g_strconcat(job->rec.key, ".", extension, NULL);
-    g_autofree char *numbered = key_numbered(longer, 2);
-    const char *const names[] = { longer, numbered };
-    if (g_str_equal(of_kind, job->rec.key))
-        return true; /* it says so already */
-    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-        bool taken = false;
-        GError *error = NULL;
-        if (!store_job_rekey(e->store, job->rec.id, names[i], &taken, &error)) {
-            engine_store_trouble(e, error);
-            return false;
-        }
-        if (!taken) {
-            g_free(job->rec.key);
-            job->rec.key = g_strdup(names[i]);
-            return true;
-        }
-    }
-    return true;
-}
-
-static void on_imaged(Hoist *e, ImgOutcome *o)
-{
-    Job *job = o->user;
-    job->imaging = false;
-    e->n_imaging--;
-    if (o->error != NULL) {
-        engine_fail(e, job, g_steal_pointer(&o->error));
-        return;
-    }
-    ImgObject *object = &o->objects[0];
-    if (o->failed != NULL) { /* the picture defeats the workers: it goes up as it is */
-        o->n = 1;
-        object->note = g_strdup_printf("sent as it is: %s", o->failed);
-    }
-    if (object->staged != NULL && !rename_key(e, job, object->extension)) {
-        imgpool_let_go(e->imgpool, object->staged);
-        engine_drop(e, job); /* found in the spool when it is taken again */
-        return;
-    }
-    note_prepared(e, job, object);
-    engine_tell_row(e, job, HOIST_ROW_PREPARED);
-    if (object->staged == NULL) {
+    if (job->rec.staged == NULL) {
         make_ready(e, job);
         return;
     }
@@ -400,10 +384,21 @@ static void on_imaged(Hoist *e, ImgOutcome *o)
     job->fd = -1;
     g_clear_pointer(&job->content, g_bytes_unref);
     g_clear_pointer(&job->content_type, g_free);
-    open_source(e, job);
+    engine_open_source(e, job);
 }
 
 /* ------------------------------------------------------------------ results */
+
+/* What has to be prepared first gives its slot to others. */
+static void look_afresh(Hoist *e, Job *job)
+{
+    if (!job->in_slot) {
+        engine_open_source(e, job);
+        return;
+    }
+    engine_drop(e, job);
+    engine_look_again(e);
+}
 
 /* The file is another one now: nothing of what was done for it counts. */
 static void take_new_identity(Hoist *e, Job *job, const SourceId *found)
@@ -414,22 +409,25 @@ static void take_new_identity(Hoist *e, Job *job, const SourceId *found)
     engine_acked(e, &job->rec, 0);
     if (!store_job_source(e->store, job->rec.id, found, &error))
         engine_store_trouble(e, error);
+    job_forget_objects(job);
     g_clear_pointer(&job->rec.staged, g_free);
     g_clear_pointer(&job->rec.recipe, g_free);
+    job->rec.prepared = false;
     g_free(job->rec.note);
     job->rec.note = g_strdup("the file changed after it was queued: sent as it is now");
     job->rec.src = *found;
     engine_count(e, job->rec.state, before, job->rec.state, job_bytes(job));
-    open_source(e, job);
+    look_afresh(e, job);
 }
 
 static void not_opened(Hoist *e, Job *job, PrepTask *task)
 {
     const FaultCode code = fault_code(task->error);
     const bool first = job->restarts++ == 0;
-    if (job->holds_staged && code == FAULT_SOURCE_MISSING && first) { /* somebody emptied the cache */
-        engine_release_staged(e, job);
-        open_source(e, job);
+    if (job->rec.staged != NULL && code == FAULT_SOURCE_MISSING && first) { /* somebody emptied the cache */
+        engine_release(e, job, job->rec.staged);
+        forget_staged(e, job);
+        look_afresh(e, job);
     } else if (code == FAULT_SOURCE_CHANGED && task->found.ino != 0 && first) {
         take_new_identity(e, job, &task->found);
     } else if (code == FAULT_SOURCE_CHANGED) { /* it is being written to: given time to settle */
@@ -437,6 +435,18 @@ static void not_opened(Hoist *e, Job *job, PrepTask *task)
     } else {
         engine_fail(e, job, g_steal_pointer(&task->error));
     }
+}
+
+/* "--types": told by the content, so not before it was looked at. */
+static bool skip_type(Hoist *e, Job *job)
+{
+    if (job->rec.staged != NULL || settings_type_allowed(job->batch->settings, job->content_type))
+        return false;
+    g_autoptr(GError) why = NULL;
+    fault_set(&why, FAULT_TYPE, "its type %s is not among --types", job->content_type);
+    g_autofree char *note = g_strdup_printf("skipped: %s", why->message);
+    engine_skip(e, job, why, note);
+    return true;
 }
 
 static void on_opened(Hoist *e, PrepTask *task)
@@ -454,17 +464,23 @@ static void on_opened(Hoist *e, PrepTask *task)
     job->content = g_steal_pointer(&task->content);
     job->content_digest = task->set;
     job->content_type = g_steal_pointer(&task->content_type);
-    if (wants_image(job))
-        prepare_image(e, job);
-    else
+    if (skip_type(e, job))
+        return;
+    if (!engine_wants_image(job))
         make_ready(e, job);
+    else if (job->in_slot)
+        look_afresh(e, job);
+    else
+        engine_prepare_image(e, job);
 }
 
 static void on_task(Hoist *e, PrepTask *task)
 {
     if (task->user == NULL)
         return; /* withdrawn meanwhile */
-    if (task->kind == PREP_OPEN)
+    if (task->user == &e->look)
+        engine_look_opened(e, task);
+    else if (task->kind == PREP_OPEN)
         on_opened(e, task);
     else
         engine_hashed(e, task->user, task);
@@ -479,29 +495,38 @@ void engine_take_prepared(Hoist *e)
     }
     ImgOutcome *outcome;
     while ((outcome = imgpool_take(e->imgpool)) != NULL) {
-        on_imaged(e, outcome);
+        if (outcome->user == &e->look)
+            engine_looked(e, outcome);
+        else
+            engine_imaged(e, outcome);
         imgpool_outcome_free(outcome);
     }
+    engine_look_on(e);
     engine_unpark(e);
 }
 
 /* Back to the store's queue for a moment, so that a file being written to can settle; then it is looked at afresh. */
 void engine_reopen(Hoist *e, Job *job)
 {
+    const bool anew = job->rec.objects == NULL || fault_code(job->fault) == FAULT_SOURCE_CHANGED; /* else objects that are there stay */
+    const uint64_t before = job_bytes(job);
     engine_withdraw(e, job);
-    engine_release_staged(e, job);
+    if (anew)
+        engine_release_staged(e, job);
     engine_reap_of(e, job);
-    engine_acked(e, &job->rec, 0);
+    engine_acked(e, &job->rec, anew ? 0 : job->rec.stored_bytes);
     GError *error = NULL;
     const unsigned tries = job->rec.tries + 1;
     SourceId unknown = job->rec.src;
-    if (!store_job_source(e->store, job->rec.id, &unknown, &error) ||
+    if ((anew && !store_job_source(e->store, job->rec.id, &unknown, &error)) ||
         !store_job_queued(e->store, job->rec.id, tries, engine_now_ns() + SETTLE_NS,
                           job->fault != NULL ? hoist_fault_name(job->fault) : NULL, job->fault != NULL ? job->fault->message : NULL,
                           &error))
         engine_store_trouble(e, error);
-    const uint64_t before = job_bytes(job);
-    g_clear_pointer(&job->rec.staged, g_free);
+    if (anew) {
+        job_forget_objects(job);
+        g_clear_pointer(&job->rec.staged, g_free);
+    }
     engine_count(e, job->rec.state, before, HOIST_QUEUED, job_bytes(job));
     job->rec.state = HOIST_QUEUED;
     if (job->state != HOIST_QUEUED)
@@ -530,13 +555,8 @@ void engine_start_over(Hoist *e, Job *job, GError *error)
 void engine_finish(Hoist *e, const StoreJob *rec)
 {
     Batch *b = engine_batch(e, rec->batch);
-    if (b == NULL)
-        return;
-    Job *job = job_new(rec, b);
-    g_hash_table_insert(e->jobs, &job->rec.id, job);
-    if (b->broken != NULL)
-        engine_fail(e, job, g_error_copy(b->broken));
-    else
+    Job *job = b != NULL ? take_up(e, rec, b) : NULL;
+    if (job != NULL)
         engine_begin_close(e, job);
 }
 
@@ -608,7 +628,7 @@ static void cancelling_page(Hoist *e, const GPtrArray *rows, GError **error)
             reaping = reaping || ((const Reap *)e->reaps->pdata[k])->job == rec->id;
         if (!reaping && store_upload_of_job(e->store, rec->id, &u, &found, error) && !found &&
             store_job_cancelled(e->store, rec->id, error))
-            engine_count(e, HOIST_CANCELLING, job_record_bytes(rec), HOIST_CANCELLED, job_record_bytes(rec));
+            engine_count(e, HOIST_CANCELLING, store_job_bytes(rec), HOIST_CANCELLED, store_job_bytes(rec));
         store_upload_clear(&u);
     }
 }

@@ -51,7 +51,7 @@ static void set_cancelled(Hoist *e, int64_t id, const char *note)
     GError *error = NULL;
     StoreJob rec = { 0 };
     if (store_job_load(e->store, id, &rec, &error) && rec.state == HOIST_CANCELLING && store_job_cancelled(e->store, id, &error)) {
-        const uint64_t bytes = job_record_bytes(&rec);
+        const uint64_t bytes = store_job_bytes(&rec);
         engine_count(e, HOIST_CANCELLING, bytes, HOIST_CANCELLED, bytes);
         if (note != NULL) {
             g_free(rec.note);

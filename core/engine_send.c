@@ -94,12 +94,12 @@ static bool resume_or_reap(Hoist *e, Job *job, GError **error)
         if (row.state == UPLOAD_ANNOUNCING && same) {
             recall_stored(job, &row);
         } else if (row.state == UPLOAD_ANNOUNCING) {
-            engine_acked(e, &job->rec, 0);
+            engine_acked(e, &job->rec, job->rec.stored_bytes);
             ok = store_upload_state(e->store, row.id, UPLOAD_DONE, error);
         } else if (job->upload->multipart && same) {
             ok = recall(e, job, &row, error);
         } else {
-            engine_acked(e, &job->rec, 0);
+            engine_acked(e, &job->rec, job->rec.stored_bytes);
             engine_reap(e, job->batch, &row, 0);
         }
     }
@@ -162,19 +162,29 @@ static unsigned parts_at_once(const Hoist *e, const Batch *b)
     return MAX(DEFAULT_PARTS, e->slots.now / MAX(e->active->len + queue_length(&e->ready), 1));
 }
 
-static void begin_job(Hoist *e, Job *job)
+static void start_walk(Hoist *e, Job *job)
 {
     const Batch *b = job->batch;
     const DestCtx ctx = engine_ctx(b);
-    const unsigned digests = b->ops->digests(&ctx, job->upload);
+    walk_init(&job->walk, b->ops, job->upload, job->begin, parts_at_once(e, b), b->ops->digests(&ctx, job->upload), worth_a_head(job));
+    job->acked_bytes = job->rec.stored_bytes + upload_done_bytes(job->upload);
+}
+
+static void begin_job(Hoist *e, Job *job)
+{
     job->in_slot = true;
     job->slot_bytes = job_bytes(job);
     g_ptr_array_add(e->active, job);
-    walk_init(&job->walk, b->ops, job->upload, job->begin, parts_at_once(e, b), digests, worth_a_head(job));
-    job->acked_bytes = upload_done_bytes(job->upload);
+    start_walk(e, job);
     job->rec.started_ns = engine_now_ns();
     job_enter(job, HOIST_ACTIVE);
     engine_tell_row(e, job, HOIST_ROW_STARTED);
+    engine_pump(e, job);
+}
+
+void engine_go_on(Hoist *e, Job *job)
+{
+    start_walk(e, job);
     engine_pump(e, job);
 }
 
@@ -278,34 +288,70 @@ static void take_result(Job *job)
     rec->note = before == NULL ? g_steal_pointer(&now) : g_strdup_printf("%s; %s", before, now);
 }
 
-static void finish(Hoist *e, Job *job)
+static void note_there(Job *job)
+{
+    const unsigned there = engine_objects_there(job);
+    if (there == 0)
+        return;
+    g_autofree char *before = g_steal_pointer(&job->rec.note);
+    job->rec.note = g_strdup_printf("%s%s%u of %u objects were there already", before != NULL ? before : "", before != NULL ? "; " : "",
+                                    there, job->rec.n_objects);
+}
+
+static void finish_file(Hoist *e, Job *job)
 {
     const Batch *b = job->batch;
-    Upload *up = job->upload;
     StoreJob *rec = &job->rec;
-    take_result(job);
+    const uint64_t bytes = job_bytes(job);
+    note_there(job);
     engine_acked(e, rec, 0); /* counts what is not done */
-    rec->acked_bytes = up->size_bytes;
+    rec->acked_bytes = bytes;
     rec->done_ns = engine_now_ns();
     GError *error = NULL;
     if (!store_job_done(e->store, rec, &error) ||
         (job->upload_row != 0 && !store_upload_state(e->store, job->upload_row, UPLOAD_DONE, &error)))
         engine_store_trouble(e, error);
     engine_stored(e, job, HOIST_DONE);
-    e->moved_bytes += up->size_bytes - MIN(job->acked_bytes, up->size_bytes);
-    job->acked_bytes = job->sent_bytes = up->size_bytes;
+    e->moved_bytes += bytes - MIN(job->acked_bytes, bytes);
+    job->acked_bytes = job->sent_bytes = bytes;
     if (job->state == HOIST_QUEUED)
         job_enter(job, HOIST_ACTIVE);
     job_enter(job, HOIST_DONE);
     g_clear_error(&job->fault);
     job->retry_at_us = 0;
     e->stored.run_done++;
-    e->stored.run_bytes += up->size_bytes;
+    e->stored.run_bytes += bytes;
     if (!b->dest->paused)
         b->dest->refusals = 0;
     engine_tell_row(e, job, HOIST_ROW_DONE);
     engine_release_staged(e, job);
     engine_drop(e, job);
+}
+
+static void finish(Hoist *e, Job *job)
+{
+    take_result(job);
+    if (!engine_next_object(e, job, OBJECT_STORED))
+        finish_file(e, job);
+}
+
+void engine_was_there(Hoist *e, Job *job, const GError *why)
+{
+    take_result(job);
+    if (engine_next_object(e, job, OBJECT_WAS_THERE))
+        return;
+    if (engine_objects_there(job) < job->rec.n_objects) {
+        finish_file(e, job);
+        return;
+    }
+    GError *error = NULL;
+    if (!store_job_source(e->store, job->rec.id, &job->rec.src, &error)) /* so that a retry looks at all of them again */
+        engine_store_trouble(e, error);
+    const uint64_t before = job_bytes(job);
+    job_forget_objects(job);
+    g_clear_pointer(&job->rec.staged, g_free);
+    engine_count(e, job->rec.state, before, job->rec.state, job_bytes(job));
+    engine_skip(e, job, why, "skipped: objects with its keys are there already");
 }
 
 static void restart(Hoist *e, Job *job)
@@ -508,12 +554,12 @@ void engine_pump_due(Hoist *e, int64_t now_us, int64_t *next_us)
         if (i > e->active->len)
             continue; /* the job behind took others with it */
         Job *job = e->active->pdata[i - 1];
-        if (job->wake_us != 0 && job->wake_us <= now_us)
+        if (job->wake_us != 0 && job->wake_us <= now_us && job->upload != NULL)
             engine_pump(e, job);
     }
     for (guint i = 0; i < e->active->len; i++) {
         const Job *job = e->active->pdata[i];
-        if (job->wake_us != 0)
+        if (job->wake_us != 0 && job->upload != NULL)
             *next_us = *next_us == 0 ? job->wake_us : MIN(*next_us, job->wake_us);
     }
 }
@@ -607,14 +653,15 @@ static void after_resume(Hoist *e, Job *job)
             drop_part(e, job, i);
     }
     if (job->resumed_noted) { /* asked in the middle of this run: no news for a person, and no bar falls */
-        job->acked_bytes = MAX(job->acked_bytes, upload_done_bytes(up));
+        job->acked_bytes = MAX(job->acked_bytes, job->rec.stored_bytes + upload_done_bytes(up));
         return;
     }
-    job->acked_bytes = upload_done_bytes(up);
+    const uint64_t done = upload_done_bytes(up);
+    job->acked_bytes = job->rec.stored_bytes + done;
     job->resumed = job->resumed_noted = true;
     g_free(job->rec.note);
     if (up->serial && up->n_parts == 1)
-        job->rec.note = g_strdup_printf("resumed: %.0f %% was there", 100.0 * (double)job->acked_bytes / (double)MAX(up->size_bytes, 1));
+        job->rec.note = g_strdup_printf("resumed: %.0f %% was there", 100.0 * (double)done / (double)MAX(up->size_bytes, 1));
     else
         job->rec.note = g_strdup_printf("resumed: %u of %u parts were there", there, up->n_parts);
 }

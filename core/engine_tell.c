@@ -21,6 +21,9 @@ void hoist_event_free(HoistEvent *ev)
     hoist_row_free(ev->row);
     g_free(ev->totals);
     preview_free(ev->preview);
+    if (ev->picture != NULL)
+        g_bytes_unref(ev->picture->rgb);
+    g_free(ev->picture);
     g_free(ev->path);
     g_free(ev->text);
     g_free(ev->fault);
@@ -42,7 +45,8 @@ void engine_tell_row(Hoist *e, Job *job, HoistRowChange change)
     HoistEvent *ev = g_new0(HoistEvent, 1);
     ev->kind = HOIST_EVENT_ROW;
     ev->change = change;
-    ev->row = job_row(job, job->batch->dest->row.name, e->transfer, engine_now_us());
+    const bool objects = change == HOIST_ROW_DONE || change == HOIST_ROW_PREPARED;
+    ev->row = job_row(job, job->batch->dest->row.name, e->transfer, engine_now_us(), objects);
     engine_tell(e, ev);
 }
 
@@ -56,7 +60,10 @@ void engine_tell_rest(Hoist *e, const StoreJob *rec, HoistState state, HoistRowC
     HoistEvent *ev = g_new0(HoistEvent, 1);
     ev->kind = HOIST_EVENT_ROW;
     ev->change = change;
-    ev->row = job_row(&shown, b != NULL ? b->dest->row.name : NULL, NULL, 0);
+    shown.rec.objects = NULL;
+    (void)store_job_objects(e->store, &shown.rec, NULL); /* for the key of the first */
+    ev->row = job_row(&shown, b != NULL ? b->dest->row.name : NULL, NULL, 0, false);
+    g_clear_pointer(&shown.rec.objects, g_ptr_array_unref);
     engine_tell(e, ev);
 }
 
@@ -232,7 +239,8 @@ static void tell_counts(Hoist *e, int64_t now_us)
 void engine_publish(Hoist *e, int64_t now_us, int64_t *next_us)
 {
     const bool idle = engine_is_idle(e);
-    const bool moving = e->active->len > 0 || e->n_imaging > 0;
+    const bool transfers = e->active->len > 0, images = (e->flags & HOIST_WANT_PROGRESS) != 0 && engine_images_moved(e);
+    const bool moving = transfers || images;
     if (moving && now_us - e->told_rows_us >= ROWS_EVERY_US) {
         e->told_rows_us = now_us;
         measure(e, now_us);
@@ -240,7 +248,7 @@ void engine_publish(Hoist *e, int64_t now_us, int64_t *next_us)
             tell_progress(e, now_us);
     }
     const bool due = now_us - e->told_totals_us >= TOTALS_EVERY_US;
-    if ((idle && !e->idle_told) || ((moving || e->totals_dirty || e->list_dirty) && due)) {
+    if ((idle && !e->idle_told) || ((transfers || e->totals_dirty || e->list_dirty) && due)) {
         e->told_totals_us = now_us;
         tell_counts(e, now_us);
     }
@@ -248,8 +256,10 @@ void engine_publish(Hoist *e, int64_t now_us, int64_t *next_us)
         tell_idle(e);
     if (!idle)
         e->idle_told = false;
-    if (moving || e->totals_dirty || e->list_dirty) {
-        const int64_t next = MIN(moving ? e->told_rows_us + ROWS_EVERY_US : G_MAXINT64, e->told_totals_us + TOTALS_EVERY_US);
+    const bool totals = transfers || e->totals_dirty || e->list_dirty;
+    if (totals || moving) {
+        const int64_t next =
+            MIN(moving ? e->told_rows_us + ROWS_EVERY_US : G_MAXINT64, totals ? e->told_totals_us + TOTALS_EVERY_US : G_MAXINT64);
         *next_us = *next_us == 0 ? next : MIN(*next_us, next);
     }
 }

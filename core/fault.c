@@ -86,6 +86,8 @@ static const FaultInfo faults[N_FAULTS] = {
         "Give yourself the right to read it (chmod u+r), then retry." },
     [FAULT_SOURCE_CHANGED] = { "file-changed", CURE_RESTART, SCOPE_FILE,
         "The file is being written to: let the other program finish, then retry." },
+    [FAULT_TYPE] = { "type-not-wanted", CURE_USER, SCOPE_FILE,
+        "Only files of the types that --types names are sent: add this one to it, or leave the option out." },
     [FAULT_SOURCE_SPECIAL] = { "not-a-file", CURE_USER, SCOPE_FILE,
         "Only regular files are uploaded." },
     [FAULT_SOURCE_IO] = { "read-error", CURE_USER, SCOPE_FILE,
@@ -108,7 +110,7 @@ static const FaultInfo faults[N_FAULTS] = {
     [FAULT_MEMORY] = { "out-of-memory", CURE_TIME, SCOPE_DEST,
         "Close other programs, or lower -j and --parts." },
     [FAULT_IMAGE] = { "picture-unreadable", CURE_USER, SCOPE_FILE,
-        "The picture is damaged or of an unknown kind; --images none sends it as it is." },
+        "The picture is damaged or of an unknown kind; --on-image-error original sends it as it is." },
 
     [FAULT_USAGE] = { "usage", CURE_USER, SCOPE_ALL, "See hoist --help." },
     [FAULT_CONFIG] = { "configuration", CURE_USER, SCOPE_ALL, "Correct the line named, then start again." },

@@ -54,6 +54,7 @@ typedef enum {
     FAULT_SOURCE_MISSING,
     FAULT_SOURCE_DENIED,
     FAULT_SOURCE_CHANGED,
+    FAULT_TYPE,             /* its content is of no type that --types names */
     FAULT_SOURCE_SPECIAL,   /* socket, FIFO, device, symlink loop */
     FAULT_SOURCE_IO,
     /* this machine */

@@ -40,22 +40,15 @@ void job_enter(Job *job, HoistState to)
     job->dirty = true;
 }
 
-static void copy_record(StoreJob *to, const StoreJob *from)
-{
-    *to = *from;
-    char **const strings[] = { &to->path,  &to->name,  &to->key, &to->staged, &to->recipe,  &to->note,
-                               &to->fault, &to->cause, &to->url, &to->etag,   &to->version, &to->checksum };
-    for (size_t i = 0; i < G_N_ELEMENTS(strings); i++)
-        *strings[i] = g_strdup(*strings[i]);
-}
-
 Job *job_new(const StoreJob *rec, Batch *batch)
 {
     Job *job = g_new0(Job, 1);
-    copy_record(&job->rec, rec);
+    store_job_copy(&job->rec, rec);
     job->batch = batch;
     job->state = rec->state;
     job->fd = -1;
+    job->image_pct = -1;
+    job->held = g_ptr_array_new_with_free_func(g_free);
     job->requests = g_ptr_array_new_with_free_func(g_free);
     return job;
 }
@@ -71,7 +64,7 @@ void job_forget_work(Job *job)
     walk_clear(&job->walk);
     job->upload_row = 0;
     job->parked = false;
-    job->acked_bytes = job->sent_bytes = 0;
+    job->acked_bytes = job->sent_bytes = job->rec.stored_bytes;
     job->tries = 0;
     job->retry_at_us = 0;
 }
@@ -84,6 +77,7 @@ void job_free(Job *job)
     job_forget_work(job);
     g_clear_error(&job->fault);
     g_ptr_array_unref(job->requests);
+    g_ptr_array_unref(job->held);
     store_job_clear(&job->rec);
     g_free(job);
 }
@@ -106,14 +100,54 @@ bool job_busy(const Job *job)
     return job->opening != NULL || job->imaging || job->requests->len > 0;
 }
 
-uint64_t job_record_bytes(const StoreJob *rec)
+bool job_holds(const Job *job, const char *staged)
 {
-    return rec->staged != NULL ? rec->staged_bytes : rec->src.size_bytes;
+    return staged != NULL && g_ptr_array_find_with_equal_func(job->held, staged, g_str_equal, NULL);
+}
+
+static void forget_result(StoreJob *rec)
+{
+    char **const texts[] = { &rec->stored_key, &rec->url, &rec->etag, &rec->version, &rec->checksum };
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
+        g_clear_pointer(texts[i], g_free);
+    rec->verified = 0;
+}
+
+static void set_text(char **text, const char *value)
+{
+    char *old = *text;
+    *text = g_strdup(value);
+    g_free(old);
+}
+
+void job_at_object(Job *job, unsigned n)
+{
+    StoreJob *rec = &job->rec;
+    const StoreObject *o = rec->objects->pdata[n];
+    rec->object = n;
+    set_text(&rec->key, o->key);
+    set_text(&rec->staged, o->staged);
+    set_text(&rec->recipe, o->recipe);
+    rec->staged_bytes = o->staged != NULL ? o->bytes : 0;
+    forget_result(rec);
+}
+
+void job_forget_objects(Job *job)
+{
+    StoreJob *rec = &job->rec;
+    if (rec->plain != NULL) {
+        g_free(rec->key);
+        rec->key = g_steal_pointer(&rec->plain);
+    }
+    g_clear_pointer(&rec->objects, g_ptr_array_unref);
+    rec->n_objects = rec->object = 0;
+    rec->total_bytes = rec->stored_bytes = 0;
+    forget_result(rec);
 }
 
 uint64_t job_bytes(const Job *job)
 {
-    return job_record_bytes(&job->rec);
+    return store_job_bytes(&job->rec);
 }
 
 /* ------------------------------------------------------------------ what clients see */
@@ -122,7 +156,7 @@ void job_measure(Job *job, Transfer *transfer, int64_t now_us)
 {
     if (job->upload == NULL)
         return;
-    uint64_t acked = upload_done_bytes(job->upload), sent = acked;
+    uint64_t acked = job->rec.stored_bytes + upload_done_bytes(job->upload), sent = acked;
     for (guint i = 0; i < job->requests->len; i++) {
         const JobRequest *rq = job->requests->pdata[i];
         if (rq->sending == NULL || rq->phase != PHASE_PART)
@@ -178,16 +212,17 @@ static void add_live(HoistRow *row, const Job *job, Transfer *transfer, int64_t 
         row->wait = g_strdup(job->parked ? "waits for room for prepared pictures" : job->imaging ? "preparing the picture" : "reading");
 }
 
-HoistRow *job_row(const Job *job, const char *dest_name, Transfer *transfer, int64_t now_us)
+HoistRow *job_row(const Job *job, const char *dest_name, Transfer *transfer, int64_t now_us, bool objects)
 {
     const StoreJob *rec = &job->rec;
+    const StoreObject first = store_job_first(rec);
     HoistRow live = { .id = rec->id,
                       .batch = rec->batch,
                       .pos = rec->pos,
                       .state = job->state,
                       .path = rec->path,
                       .name = rec->name,
-                      .key = rec->stored_key != NULL ? rec->stored_key : rec->key,
+                      .key = first.stored_key != NULL ? first.stored_key : first.key,
                       .dest = (char *)dest_name,
                       .source_bytes = rec->src.size_bytes,
                       .bytes = job_bytes(job),
@@ -197,13 +232,14 @@ HoistRow *job_row(const Job *job, const char *dest_name, Transfer *transfer, int
                       .retry_in_ms = -1,
                       .tries = rec->tries,
                       .max_tries = WALK_TRIES,
-                      .recipe = rec->recipe,
+                      .prepared_pct = job->state == HOIST_PREPARING && job->imaging ? job->image_pct : -1,
+                      .recipe = first.recipe,
                       .note = rec->note,
-                      .url = rec->url,
-                      .etag = rec->etag,
-                      .checksum = rec->checksum,
-                      .version = rec->version,
-                      .verified = (HoistVerified)rec->verified,
+                      .url = first.url,
+                      .etag = first.etag,
+                      .checksum = first.checksum,
+                      .version = first.version,
+                      .verified = (HoistVerified)first.verified,
                       .added_ns = rec->added_ns,
                       .started_ns = rec->started_ns,
                       .done_ns = rec->done_ns };
@@ -225,6 +261,8 @@ HoistRow *job_row(const Job *job, const char *dest_name, Transfer *transfer, int
             live.parts_done += job->upload->parts[i].done;
     }
     HoistRow *row = hoist_row_dup(&live);
+    if (objects)
+        row->objects = store_job_rows(rec, &row->n_objects);
     if (transfer != NULL)
         add_live(row, job, transfer, now_us);
     return row;

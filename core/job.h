@@ -47,7 +47,8 @@ struct Job {
     bool      dirty;            /* a row event is due */
     bool      parked;           /* a picture that waits for room in the spool */
     bool      imaging;          /* the pool has it */
-    bool      holds_staged;     /* rec.staged is held in the spool */
+    int       image_pct;        /* of a long one, -1 = nothing to tell */
+    GPtrArray *held;            /* of char*: names in the spool that are held for it, one for each hold */
     bool      resumed;          /* found parts of an earlier run */
     bool      resumed_noted;    /* the row says so, or there was nothing to resume */
     unsigned  restarts;         /* source changed or upload lost: begun anew this often */
@@ -68,7 +69,7 @@ struct Job {
     GPtrArray *requests;        /* of JobRequest* */
 
     RateMeter meter;
-    uint64_t  acked_bytes, sent_bytes;
+    uint64_t  acked_bytes, sent_bytes;  /* of the file as a whole, objects that are stored included */
     GError   *fault;            /* last failure */
     int64_t   retry_at_us;      /* 0 = none */
     unsigned  tries;            /* of the request that fares worst */
@@ -86,10 +87,14 @@ void  job_forget_work(Job *job);
 JobRequest *job_request_add(Job *job, Phase phase, unsigned part);
 void  job_request_remove(Job *job, JobRequest *rq);
 bool  job_busy(const Job *job);                         /* something with a pointer to it is out */
-/* Row for clients; now_us for rates and waits, tried for words ("no answer for 12 s"). Caller frees. */
-HoistRow *job_row(const Job *job, const char *dest_name, Transfer *transfer, int64_t now_us);
+bool  job_holds(const Job *job, const char *staged);
+/* The object that the record is at becomes the n-th: its key, what is sent for it, and nothing known of it yet. */
+void  job_at_object(Job *job, unsigned n);
+/* The record has but one object again, under the file's own key. */
+void  job_forget_objects(Job *job);
+/* Row for clients; now_us for rates and waits, tried for words ("no answer for 12 s"). objects: the list of them, too. Caller frees. */
+HoistRow *job_row(const Job *job, const char *dest_name, Transfer *transfer, int64_t now_us, bool objects);
 /* Sums what is acknowledged and sent; acked never falls within one upload. */
 void  job_measure(Job *job, Transfer *transfer, int64_t now_us);
-/* A picture: the bytes that are sent differ from the source. */
+/* Of the file as a whole: what is sent of it, in all its objects. */
 uint64_t job_bytes(const Job *job);
-uint64_t job_record_bytes(const StoreJob *rec);         /* the same of a row at rest */

@@ -45,6 +45,11 @@ const char *hoist_verified_text(HoistVerified v)
             &(row)->fault, &(row)->cause, &(row)->remedy, &(row)->url, &(row)->etag, &(row)->checksum, &(row)->version                     \
     }
 
+#define OBJECT_TEXTS(o)                                                                                                                    \
+    {                                                                                                                                      \
+        &(o)->name, &(o)->key, &(o)->url, &(o)->etag, &(o)->checksum, &(o)->version, &(o)->recipe                                          \
+    }
+
 HoistRow *hoist_row_dup(const HoistRow *row)
 {
     if (row == NULL)
@@ -53,6 +58,12 @@ HoistRow *hoist_row_dup(const HoistRow *row)
     char **const texts[] = ROW_TEXTS(copy);
     for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++)
         *texts[i] = g_strdup(*texts[i]);
+    copy->objects = row->n_objects > 0 ? g_memdup2(row->objects, row->n_objects * sizeof *row->objects) : NULL;
+    for (unsigned n = 0; n < row->n_objects; n++) {
+        char **const of_object[] = OBJECT_TEXTS(&copy->objects[n]);
+        for (unsigned i = 0; i < G_N_ELEMENTS(of_object); i++)
+            *of_object[i] = g_strdup(*of_object[i]);
+    }
     return copy;
 }
 
@@ -63,5 +74,11 @@ void hoist_row_free(HoistRow *row)
     char **const texts[] = ROW_TEXTS(row);
     for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(*texts[i]);
+    for (unsigned n = 0; n < row->n_objects; n++) {
+        char **const of_object[] = OBJECT_TEXTS(&row->objects[n]);
+        for (unsigned i = 0; i < G_N_ELEMENTS(of_object); i++)
+            g_free(*of_object[i]);
+    }
+    g_free(row->objects);
     g_free(row);
 }

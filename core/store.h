@@ -10,7 +10,7 @@
  * success. Calls that hand out an id or a result (store_dest_add, store_batch_add, store_job_add, store_job_rekey, store_upload_creating)
  * fail with that fault instead, and leave nothing behind.
  * Reading (StoreView): a read-only connection for the thread that opened it; each call is its own short transaction.
- * Schema: assets/schema.sql, version 1; user_version and migrations in store_schema.c. Times are wall clock ns. Paths and keys are BLOBs.
+ * Schema: assets/schema.sql, version 2; user_version and migrations in store_schema.c. Times are wall clock ns. Paths and keys are BLOBs.
  * Secrets never come here: credentials are named by profile, URLs carry no query.
  * Source documents: sqlite.org/wal.html, pragma.html, stricttables.html, howtocorrupt.html.
  */
@@ -39,7 +39,7 @@ bool   store_commit(Store *st, GError **error); /* nothing to do is success. On 
 bool   store_barrier_due(const Store *st, int64_t now_us);      /* NORMAL writes are older than a second: call store_barrier */
 bool   store_barrier(Store *st, GError **error);
 int    store_wait_ms(const Store *st, int64_t now_us);  /* until store_barrier is due; 0 = now, -1 = nothing is owed: sleep as long as you like */
-bool   store_check(Store *st, GPtrArray *violations_out /* of char* */, GError **error);      /* invariants I1..I7 */
+bool   store_check(Store *st, GPtrArray *violations_out /* of char* */, GError **error);      /* invariants I1..I9 */
 int    store_poke_fd(const Store *st);          /* inotify: readable when somebody laid something into the inbox; -1 = none */
 void   store_poke_clear(Store *st);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Store, store_close)
@@ -72,11 +72,34 @@ bool store_batches_unscanned(Store *st, GArray *ids_out /* int64_t */, GError **
 
 /* ---- jobs */
 
+/* Stored as numbers. WAS_THERE: somebody had put an object there before, and it was left alone. */
+typedef enum { OBJECT_WAITS, OBJECT_STORED, OBJECT_WAS_THERE } ObjectState;
+
+/* One of several objects of a file. */
+typedef struct {
+    char       *name;           /* of the rendition, or "original" */
+    char       *key;            /* with the destination's prefix */
+    uint64_t    bytes;
+    char       *staged, *recipe;        /* NULL: the file as it is */
+    ObjectState state;
+    char       *stored_key, *url, *etag, *version, *checksum;   /* once it is stored */
+    int         verified;
+} StoreObject;
+void store_object_free(StoreObject *o);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(StoreObject, store_object_free)
+
+/* Of a file with several objects: key, staged, recipe and the results are those of the one it is at, or of the first when it is done. */
 typedef struct {
     int64_t    id, batch, dest, pos;
     HoistState state;
     char      *path, *name, *key;
+    char      *plain;           /* key of the file as it is, where key is that of something made of it; NULL = key */
+    char      *pattern;         /* of the keys of renditions (key.h), without the destination's prefix; NULL */
     SourceId   src;
+    bool       prepared;        /* a picture that was looked at: staged NULL = it goes as it is */
+    unsigned   n_objects, object;       /* 0 = one object, told by this row alone; the one it is at */
+    uint64_t   total_bytes, stored_bytes;       /* of all objects, when there are several; of those that are there: part of acked_bytes */
+    GPtrArray *objects;         /* of StoreObject*; NULL = not loaded, or one */
     char      *staged;          /* file name in the spool, or NULL */
     uint64_t   staged_bytes;
     char      *recipe, *note;
@@ -90,15 +113,24 @@ typedef struct {
     int64_t    added_ns, started_ns, done_ns;
 } StoreJob;
 void store_job_clear(StoreJob *j);
+/* What the first of its objects is, borrowed: key, recipe and results. */
+StoreObject store_job_first(const StoreJob *j);
+/* Its objects as clients see them, for a HoistRow to own; NULL when it is one, or they are not loaded. */
+HoistObject *store_job_rows(const StoreJob *j, unsigned *n_out);
+void store_job_copy(StoreJob *to, const StoreJob *from);        /* to is overwritten */
+uint64_t store_job_bytes(const StoreJob *j);    /* what is sent in all: the objects, the prepared picture, or the source */
 
 typedef enum { STORE_ADDED, STORE_SAME, STORE_REQUEUED, STORE_KEY_TAKEN } StoreAdd;
-/* batch, dest, path, name, key, src are read. SAME: this path is already queued for this destination and unfinished, or done or cancelled in
+/* batch, dest, path, name, key, pattern, src are read. SAME: this path is already queued for this destination and unfinished, or done or cancelled in
  * this batch; REQUEUED: it was there failed and is queued again with the new identity, batch and key (with another identity or key its open
- * upload is turned to aborting: look at store_uploads_open(UPLOAD_ABORTING)); KEY_TAKEN: another path of this batch has the key (the caller chooses
+ * upload is turned to aborting: look at store_uploads_open(UPLOAD_ABORTING)); KEY_TAKEN: another file of this batch has the key (the caller chooses
  * another). *id_out is the row in all cases but KEY_TAKEN. Queue position: the end. [F] through the batch that it belongs to: the turn of a
  * scan chunk. */
 bool store_job_add(Store *st, const StoreJob *j, StoreAdd *result_out, int64_t *id_out, GError **error);
 bool store_job_load(Store *st, int64_t id, StoreJob *out, GError **error);
+typedef struct {
+    int64_t pos, id;
+} StorePlace;
 /* Due work in queue order behind (*pos,*id), which are moved on: state QUEUED (also PREPARING, ACTIVE left by a crash: store_open turned them back), not_before passed,
  * dest not in paused_dests. Appends StoreJob* (free with store_job_free). */
 bool store_jobs_due(Store *st, int64_t now_ns, const GArray *paused_dests /* int64_t, or NULL */, int64_t *pos, int64_t *id, unsigned n, GPtrArray *out, GError **error);
@@ -109,10 +141,19 @@ void store_job_free(StoreJob *j);
 /* Each sets the state and what belongs to it; source, prepared and rekey leave the state. PREPARING and ACTIVE live in the engine's memory.
  * queued: FAULT_CONFLICT when a done or cancelled file was queued again in another row meanwhile. paused: QUEUED (PREPARING, ACTIVE) -> PAUSED
  * and back, other states stay. done: acked_bytes must be the bytes sent (invariant I1); url must hold no secret. forget: others stay. */
+bool store_job_note(Store *st, int64_t id, const char *note, GError **error);
 bool store_job_queued(Store *st, int64_t id, unsigned tries, int64_t not_before_ns, const char *fault, const char *cause, GError **error);
-bool store_job_source(Store *st, int64_t id, const SourceId *src, GError **error);       /* starts over with another identity: tries, staged, acked cleared */
+bool store_job_source(Store *st, int64_t id, const SourceId *src, GError **error);       /* starts over with another identity: tries, staged, objects, acked cleared */
 bool store_job_prepared(Store *st, int64_t id, const char *staged, uint64_t staged_bytes, const char *recipe, const char *note, GError **error);
+bool store_job_unprepared(Store *st, int64_t id, GError **error);       /* the spool lost what was prepared; objects that are stored stay so */
 bool store_job_rekey(Store *st, int64_t id, const char *key, bool *taken_out, GError **error);
+/* Does no other file of the batch have it? job may be 0. */
+bool store_key_free(Store *st, int64_t batch, int64_t job, const char *key, bool *free_out, GError **error);
+bool store_job_objects(Store *st, StoreJob *j, GError **error);                          /* into j->objects when n_objects > 0 and they are not loaded */
+/* Writes j's objects in place of those it had, and what belongs to them: n_objects, object, total and stored bytes, acked, key, plain, staged, recipe, note. The keys
+ * must be free; the state stays. */
+bool store_job_lay_objects(Store *st, const StoreJob *j, GError **error);
+bool store_job_object_over(Store *st, const StoreJob *j, unsigned n, GError **error);    /* [F] j's object n got its state and results; the job is at another, or at the first again: as above */
 bool store_job_completing(Store *st, int64_t id, GError **error);                        /* [F] */
 bool store_job_done(Store *st, const StoreJob *result, GError **error);                  /* [F] when multipart or staged; id, staged, stored_key, url, etag, version, checksum, verified, note, acked, started_ns, done_ns are read */
 bool store_job_stored(Store *st, const StoreJob *result, GError **error);                /* [F] the same facts, but COMPLETING: not announced yet; acked_bytes as the store has them */

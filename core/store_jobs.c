@@ -133,26 +133,28 @@ bool store_batches_unscanned(Store *st, GArray *ids_out, GError **error)
 static bool job_requeue(Store *st, const StoreJob *old, const StoreJob *j, StoreAdd *result_out, GError **error)
 {
     /* A picture prepared for another batch may have gone through another recipe. */
-    const bool keep =
-        source_id_same(&old->src, &j->src) && strcmp(old->key, j->key) == 0 && (old->staged == NULL || old->batch == j->batch);
+    const bool same_key = strcmp(old->plain != NULL ? old->plain : old->key, j->key) == 0;
+    const bool keep = source_id_same(&old->src, &j->src) && same_key && (!old->prepared || old->batch == j->batch);
     const Arg args[] = { arg_int(old->id),
                          arg_int(j->batch),
                          arg_bytes(j->name),
-                         arg_bytes(j->key),
+                         arg_bytes(keep ? old->key : j->key),
                          arg_int(st->last_pos + POS_GAP),
                          arg_int((int64_t)j->src.size_bytes),
                          arg_int(j->src.mtime_ns),
                          arg_int(j->src.ctime_ns),
                          arg_int((int64_t)j->src.dev),
                          arg_int((int64_t)j->src.ino),
-                         arg_int(keep) };
+                         arg_int(keep),
+                         arg_bytes(j->pattern) };
     bool changed = false;
     if (!store_write_now(st, SQL_JOB_REQUEUE, args, G_N_ELEMENTS(args), &changed, error))
         return false;
     if (changed && !keep) {
         const Arg of_job[] = { arg_int(old->id) };
         bool obsolete = false;
-        if (!store_write_now(st, SQL_UPLOAD_OBSOLETE, of_job, 1, &obsolete, error))
+        if (!store_write(st, SQL_OBJECTS_DELETE, of_job, 1, error) ||
+            !store_write_now(st, SQL_UPLOAD_OBSOLETE, of_job, 1, &obsolete, error))
             return false;
         st->full = st->full || obsolete;
     }
@@ -199,7 +201,8 @@ bool store_job_add(Store *st, const StoreJob *j, StoreAdd *result_out, int64_t *
                          arg_int(j->src.ctime_ns),
                          arg_int((int64_t)j->src.dev),
                          arg_int((int64_t)j->src.ino),
-                         arg_int(store_now_ns()) };
+                         arg_int(store_now_ns()),
+                         arg_bytes(j->pattern) };
     bool added = false;
     if (!store_write_now(st, SQL_JOB_ADD, args, G_N_ELEMENTS(args), &added, error))
         return false;
@@ -312,6 +315,12 @@ static Arg arg_cause(const char *cause)
     return arg;
 }
 
+bool store_job_note(Store *st, int64_t id, const char *note, GError **error)
+{
+    const Arg args[] = { arg_int(id), arg_cause(note) };
+    return store_write(st, SQL_JOB_NOTE, args, G_N_ELEMENTS(args), error);
+}
+
 bool store_job_queued(Store *st, int64_t id, unsigned tries, int64_t not_before_ns, const char *fault, const char *cause, GError **error)
 {
     const Arg args[] = { arg_int(id), arg_int(tries), arg_int(not_before_ns), arg_text(fault), arg_cause(cause) };
@@ -326,7 +335,7 @@ bool store_job_source(Store *st, int64_t id, const SourceId *src, GError **error
                          arg_int(src->ctime_ns),
                          arg_int((int64_t)src->dev),
                          arg_int((int64_t)src->ino) };
-    return store_write(st, SQL_JOB_SOURCE, args, G_N_ELEMENTS(args), error);
+    return store_write(st, SQL_OBJECTS_DELETE, args, 1, error) && store_write(st, SQL_JOB_SOURCE, args, G_N_ELEMENTS(args), error);
 }
 
 bool store_job_prepared(Store *st, int64_t id, const char *staged, uint64_t staged_bytes, const char *recipe, const char *note,
@@ -336,6 +345,12 @@ bool store_job_prepared(Store *st, int64_t id, const char *staged, uint64_t stag
     const Arg args[] = { arg_int(id), arg_text(staged), staged != NULL ? arg_int((int64_t)staged_bytes) : none, arg_text(recipe),
                          arg_cause(note) };
     return store_write(st, SQL_JOB_PREPARED, args, G_N_ELEMENTS(args), error);
+}
+
+bool store_job_unprepared(Store *st, int64_t id, GError **error)
+{
+    const Arg args[] = { arg_int(id) };
+    return store_write(st, SQL_JOB_UNPREPARED, args, 1, error);
 }
 
 bool store_job_rekey(Store *st, int64_t id, const char *key, bool *taken_out, GError **error)

@@ -12,7 +12,7 @@
 #include "fault.h"
 #include "store.h"
 
-#define STORE_SCHEMA_VERSION 1
+#define STORE_SCHEMA_VERSION 2
 #define STORE_APP_ID         0x686f6973 /* "hois" */
 #define STORE_EVENTS_MAX     50000
 #define STORE_TURN_MAX       (64u << 20) /* bytes of one turn's writes kept for a replay */
@@ -54,7 +54,15 @@ typedef enum {
     SQL_JOB_QUEUED,
     SQL_JOB_SOURCE,
     SQL_JOB_PREPARED,
+    SQL_JOB_NOTE,
     SQL_JOB_REKEY,
+    SQL_JOB_UNPREPARED,
+    SQL_KEY_OWNER,
+    SQL_JOB_AT,
+    SQL_OBJECT_ADD,
+    SQL_OBJECT_LIST,
+    SQL_OBJECT_RESULT,
+    SQL_OBJECTS_DELETE,
     SQL_JOB_STATE,
     SQL_JOB_RESULT,
     SQL_JOB_FAILED,
@@ -129,9 +137,7 @@ typedef struct {
 typedef bool (*ConnRow)(sqlite3_stmt *row, void *ctx, GError **error);
 
 /* A place in the order of the queue. */
-typedef struct {
-    int64_t pos, id;
-} Place;
+typedef StorePlace Place;
 int place_compare(const Place *a, const Place *b);
 bool row_place(sqlite3_stmt *row, void *ctx, GError **error); /* ConnRow: id, pos into a Place */
 
@@ -147,19 +153,25 @@ void conn_fault(Conn *c, int rc, GError **error);
 /* One of those an interrupted or refused write can get over by itself: disk full, I/O, busy, memory. */
 bool conn_fault_passes(const GError *error);
 
+/* Into j->objects when it has several and they are not loaded (store_objects.c). */
+bool conn_job_objects(Conn *c, StoreJob *j, GError **error);
+
 char *row_text(sqlite3_stmt *row, int column);                        /* also blobs; NULL for NULL; caller frees */
 void row_source(sqlite3_stmt *row, int column, SourceId *out);        /* size, mtime, ctime, dev, ino */
 bool row_int64(sqlite3_stmt *row, void *ctx, GError **error);         /* ConnRow: column 0 into int64_t */
 bool row_append_id(sqlite3_stmt *row, void *ctx, GError **error);     /* ConnRow: column 0 to a GArray of int64_t */
 bool row_append_job(sqlite3_stmt *row, void *ctx, GError **error);    /* ConnRow: JOB_COLUMNS to a GPtrArray of StoreJob* */
+bool row_append_object(sqlite3_stmt *row, void *ctx, GError **error); /* ConnRow: OBJECT_COLUMNS to a GPtrArray of StoreObject* */
 bool row_append_upload(sqlite3_stmt *row, void *ctx, GError **error); /* ConnRow: UPLOAD_COLUMNS to a GPtrArray of StoreUpload* */
 bool row_dest(sqlite3_stmt *row, void *ctx, GError **error);          /* ConnRow: DEST_COLUMNS into a StoreDest */
 bool row_totals(sqlite3_stmt *row, void *ctx, GError **error);        /* ConnRow: adds a row of SQL_TOTALS to a HoistTotals */
 
 #define DEST_COLUMNS "id,name,scheme,endpoint,bucket,prefix,region,profile"
-#define JOB_COLUMNS                                                                                                                        \
+#define JOB_COLUMNS_1                                                                                                                      \
     "id,batch,dest,pos,state,path,name,key,size,mtime_ns,ctime_ns,dev,ino,staged,staged_size,recipe,note,acked,tries,not_before_ns,"       \
     "fault,cause,url,etag,version,checksum,verified,added_ns,started_ns,done_ns,stored_key"
+#define JOB_COLUMNS   JOB_COLUMNS_1 ",plain,pattern,prepared,objects,object,total,stored"
+#define OBJECT_COLUMNS "name,key,size,staged,recipe,state,stored_key,url,etag,version,checksum,verified"
 #define UPLOAD_COLUMNS "id,job,dest,key,upload_id,nonce,part_size,total,size,mtime_ns,ctime_ns,dev,ino,state,created_ns,memo"
 
 /* ---- opening (store_schema.c) */

@@ -46,13 +46,61 @@ bool row_place(sqlite3_stmt *row, void *ctx, GError **error)
     return true;
 }
 
+#define JOB_TEXTS(j)                                                                                                                       \
+    {                                                                                                                                      \
+        &(j)->path, &(j)->name, &(j)->key, &(j)->plain, &(j)->pattern, &(j)->staged, &(j)->recipe, &(j)->note, &(j)->stored_key,           \
+            &(j)->fault, &(j)->cause, &(j)->url, &(j)->etag, &(j)->version, &(j)->checksum                                                 \
+    }
+
 void store_job_clear(StoreJob *j)
 {
-    char **const texts[] = { &j->path,  &j->name,  &j->key, &j->staged, &j->recipe,  &j->note,    &j->stored_key,
-                             &j->fault, &j->cause, &j->url, &j->etag,   &j->version, &j->checksum };
+    char **const texts[] = JOB_TEXTS(j);
     for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++)
         g_free(*texts[i]);
+    g_clear_pointer(&j->objects, g_ptr_array_unref);
     *j = (StoreJob){ 0 };
+}
+
+#define OBJECT_TEXTS(o)                                                                                                                    \
+    {                                                                                                                                      \
+        &(o)->name, &(o)->key, &(o)->staged, &(o)->recipe, &(o)->stored_key, &(o)->url, &(o)->etag, &(o)->version, &(o)->checksum          \
+    }
+
+void store_object_free(StoreObject *o)
+{
+    if (o == NULL)
+        return;
+    char **const texts[] = OBJECT_TEXTS(o);
+    for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++)
+        g_free(*texts[i]);
+    g_free(o);
+}
+
+static gpointer object_dup(gconstpointer from, gpointer unused)
+{
+    (void)unused;
+    StoreObject *o = g_memdup2(from, sizeof *o);
+    char **const texts[] = OBJECT_TEXTS(o);
+    for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++)
+        *texts[i] = g_strdup(*texts[i]);
+    return o;
+}
+
+void store_job_copy(StoreJob *to, const StoreJob *from)
+{
+    *to = *from;
+    char **const texts[] = JOB_TEXTS(to);
+    for (unsigned i = 0; i < G_N_ELEMENTS(texts); i++)
+        *texts[i] = g_strdup(*texts[i]);
+    if (from->objects != NULL)
+        to->objects = g_ptr_array_copy(from->objects, object_dup, NULL);
+}
+
+uint64_t store_job_bytes(const StoreJob *j)
+{
+    if (j->n_objects > 0)
+        return j->total_bytes;
+    return j->staged != NULL ? j->staged_bytes : j->src.size_bytes;
 }
 
 void store_job_free(StoreJob *j)
@@ -90,7 +138,32 @@ bool row_append_job(sqlite3_stmt *row, void *ctx, GError **error)
     j->started_ns = sqlite3_column_int64(row, 28);
     j->done_ns = sqlite3_column_int64(row, 29);
     j->stored_key = row_text(row, 30);
+    j->plain = row_text(row, 31);
+    j->pattern = row_text(row, 32);
+    j->prepared = sqlite3_column_int(row, 33) != 0;
+    j->n_objects = (unsigned)sqlite3_column_int(row, 34);
+    j->object = (unsigned)sqlite3_column_int(row, 35);
+    j->total_bytes = (uint64_t)sqlite3_column_int64(row, 36);
+    j->stored_bytes = (uint64_t)sqlite3_column_int64(row, 37);
     g_ptr_array_add(ctx, j);
+    return true;
+}
+
+bool row_append_object(sqlite3_stmt *row, void *ctx, GError **error)
+{
+    (void)error;
+    StoreObject *o = g_new0(StoreObject, 1);
+    o->name = row_text(row, 0);
+    o->key = row_text(row, 1);
+    o->bytes = (uint64_t)sqlite3_column_int64(row, 2);
+    o->staged = row_text(row, 3);
+    o->recipe = row_text(row, 4);
+    o->state = (ObjectState)sqlite3_column_int(row, 5);
+    char **const texts[] = { &o->stored_key, &o->url, &o->etag, &o->version, &o->checksum };
+    for (int i = 0; i < (int)G_N_ELEMENTS(texts); i++)
+        *texts[i] = row_text(row, 6 + i);
+    o->verified = sqlite3_column_int(row, 11);
+    g_ptr_array_add(ctx, o);
     return true;
 }
 

@@ -6,17 +6,14 @@
  * that lie on it. What contradicts the schema or refers to nothing is left out. Tables that others refer to come first. */
 
 typedef struct {
-    const char *name, *columns;
+    const char *name, *columns, *older; /* the columns of version 1, where they differ */
 } SalvageTable;
 
 static const SalvageTable tables[] = {
-    { "dest", DEST_COLUMNS },
-    { "batch", "id,dest,roots,options,scan_state,added_ns" },
-    { "job", JOB_COLUMNS },
-    { "upload", UPLOAD_COLUMNS },
-    { "part", "upload,n,size,etag,digest" },
-    { "learned", "endpoint,text" },
-    { "inbox", "id,text" },
+    { "dest", DEST_COLUMNS, NULL },        { "batch", "id,dest,roots,options,scan_state,added_ns", NULL },
+    { "job", JOB_COLUMNS, JOB_COLUMNS_1 }, { "object", "job,n,batch," OBJECT_COLUMNS, NULL },
+    { "upload", UPLOAD_COLUMNS, NULL },    { "part", "upload,n,size,etag,digest", NULL },
+    { "learned", "endpoint,text", NULL },  { "inbox", "id,text", NULL },
 };
 
 typedef struct {
@@ -103,8 +100,19 @@ static void copy_in_order(Salvage *s, const SalvageTable *table)
     sqlite3_finalize(q);
 }
 
+static bool has_columns(Salvage *s, const SalvageTable *table)
+{
+    g_autofree char *sql = g_strdup_printf("SELECT %s FROM %s", table->columns, table->name);
+    sqlite3_stmt *q = prepare(s->from, sql);
+    sqlite3_finalize(q);
+    return q != NULL;
+}
+
 static unsigned copy_table(Salvage *s, const SalvageTable *table)
 {
+    const SalvageTable older = { table->name, table->older, NULL };
+    if (table->older != NULL && !has_columns(s, table))
+        table = &older;
     g_autofree char *insert = insert_text(table);
     s->copied = 0;
     s->insert = prepare(s->to->db, insert);
@@ -125,8 +133,16 @@ static const char *const mend[] = {
     "DELETE FROM upload WHERE dest NOT IN (SELECT id FROM dest)",
     "UPDATE upload SET job=NULL WHERE job NOT IN (SELECT id FROM job)",
     "DELETE FROM part WHERE upload NOT IN (SELECT id FROM upload)",
-    "UPDATE job SET acked=0 WHERE state<>4",
-    "UPDATE job SET acked=(SELECT coalesce(sum(p.size),0) FROM upload u JOIN part p ON p.upload=u.id WHERE u.job=job.id AND u.state < 4)"
+    "DELETE FROM object WHERE job NOT IN (SELECT id FROM job)",
+    /* one that lost an object, or got another file's, is prepared anew; what of it is there stays there */
+    "DELETE FROM object WHERE job IN (SELECT j.id FROM job j WHERE (j.objects,coalesce(j.total,0),j.stored)<>(SELECT count(*),"
+    "coalesce(sum(o.size),0),coalesce(sum(o.size) FILTER (WHERE o.state<>0),0) FROM object o WHERE o.job=j.id))",
+    "UPDATE job SET acked=iif(state=4,coalesce(staged_size,size),0),objects=0,object=0,total=NULL,stored=0,prepared=0,"
+    "staged=iif(state=4,staged,NULL),staged_size=iif(state=4,staged_size,NULL)"
+    " WHERE objects>0 AND NOT EXISTS(SELECT 1 FROM object WHERE job=job.id)",
+    "UPDATE job SET acked=iif(state=8,0,stored) WHERE state<>4",
+    "UPDATE job SET acked=stored+(SELECT coalesce(sum(p.size),0) FROM upload u JOIN part p ON p.upload=u.id WHERE u.job=job.id AND u.state "
+    "< 4)"
     " WHERE state<>4 AND id IN (SELECT job FROM upload WHERE state < 4)",
     "INSERT INTO event(ns,job,fault,text) SELECT created_ns,NULL,'orphan','upload '||id||' lost its file' FROM upload"
     " WHERE job IS NULL AND state<4",

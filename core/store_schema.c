@@ -144,11 +144,24 @@ bool store_schema_migrate(Conn *c, const char *const *steps, int n_steps, GError
     return ok && conn_exec(c, "PRAGMA foreign_keys=ON", error);
 }
 
+static GBytes *schema_text(const char *name)
+{
+    g_autofree char *path = g_strconcat("/hoist/", name, NULL);
+    GBytes *sql = g_resource_lookup_data(core_res_get_resource(), path, G_RESOURCE_LOOKUP_FLAGS_NONE, NULL);
+    g_assert(sql != NULL);
+    return sql;
+}
+
+/* A new queue is made as it is now; an older one goes through the steps. Resources end with a NUL behind the data. */
 static bool schema_make(Conn *c, GError **error)
 {
-    g_autoptr(GBytes) sql = g_resource_lookup_data(core_res_get_resource(), "/hoist/schema.sql", G_RESOURCE_LOOKUP_FLAGS_NONE, NULL);
-    g_assert(sql != NULL);
-    const char *const steps[STORE_SCHEMA_VERSION] = { g_bytes_get_data(sql, NULL) }; /* resources end with a NUL behind the data */
+    int64_t version = 0;
+    if (!conn_number(c, "PRAGMA user_version", &version, error))
+        return false;
+    g_autoptr(GBytes) whole = schema_text("schema.sql"), from_1 = schema_text("schema-1.sql");
+    if (version == 0)
+        return step_apply(c, g_bytes_get_data(whole, NULL), STORE_SCHEMA_VERSION, error);
+    const char *const steps[STORE_SCHEMA_VERSION] = { NULL, g_bytes_get_data(from_1, NULL) };
     return store_schema_migrate(c, steps, STORE_SCHEMA_VERSION, error);
 }
 

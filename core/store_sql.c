@@ -10,6 +10,10 @@
 #define PLACES_BEFORE "state=?1 AND dest=?2 AND (pos,id) < (?3,?4)"
 #define NAMED         "instr(CAST(lower(name) AS BLOB),?6) > 0" /* lower() folds ASCII only, byte by byte */
 
+/* One unique index cannot span two tables. */
+#define NO_OBJECT_HAS(batch, key, job)                                                                                                     \
+    "NOT EXISTS(SELECT 1 FROM object WHERE object.batch=" batch " AND object.key=" key " AND object.job<>" job ")"
+
 static const StoreSqlRow rows[N_SQL] = {
     [SQL_BEGIN] = { "BEGIN IMMEDIATE", NULL },
     [SQL_BEGIN_READ] = { "BEGIN", NULL },
@@ -44,14 +48,18 @@ static const StoreSqlRow rows[N_SQL] = {
     [SQL_BATCH_TO] = { "SELECT max(id) FROM batch WHERE dest=?1", NULL },
     [SQL_BATCHES_UNSCANNED] = { "SELECT id FROM batch WHERE scan_state=0 ORDER BY id", NULL },
 
-    [SQL_JOB_ADD] = { "INSERT INTO job(id,batch,dest,pos,state,path,name,key,size,mtime_ns,ctime_ns,dev,ino,added_ns)"
-                      " VALUES(?1,?2,?3,?4,0,?5,?6,?7,?8,?9,?10,?11,?12,?13) ON CONFLICT DO NOTHING",
+    [SQL_JOB_ADD] = { "INSERT INTO job(id,batch,dest,pos,state,path,name,key,size,mtime_ns,ctime_ns,dev,ino,added_ns,pattern)"
+                      " SELECT ?1,?2,?3,?4,0,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14 WHERE " NO_OBJECT_HAS("?2", "?7",
+                                                                                                      "?1") " ON CONFLICT DO NOTHING",
                       NULL },
     [SQL_JOB_PAST] = { "SELECT id FROM job WHERE dest=?1 AND path=?2 AND " JOB_FINISHED_IN "=?3", "job_once" },
     [SQL_JOB_SAME_PATH] = { "SELECT " JOB_COLUMNS " FROM job WHERE dest=?1 AND path=?2 AND " JOB_FINISHED_IN "=0", "job_once" },
     [SQL_JOB_REQUEUE] = { "UPDATE OR IGNORE job SET batch=?2,name=?3,key=?4,pos=?5,state=0,size=?6,mtime_ns=?7,ctime_ns=?8,dev=?9,ino=?10,"
                           "tries=0,not_before_ns=0,fault=NULL,cause=NULL,acked=iif(?11,acked,0),staged=iif(?11,staged,NULL),"
-                          "staged_size=iif(?11,staged_size,NULL),recipe=iif(?11,recipe,NULL),note=iif(?11,note,NULL) WHERE id=?1",
+                          "staged_size=iif(?11,staged_size,NULL),recipe=iif(?11,recipe,NULL),note=iif(?11,note,NULL),plain=iif(?11,plain,"
+                          "NULL),"
+                          "prepared=iif(?11,prepared,0),objects=iif(?11,objects,0),object=iif(?11,object,0),total=iif(?11,total,NULL),"
+                          "stored=iif(?11,stored,0),pattern=?12 WHERE id=?1 AND " NO_OBJECT_HAS("?2", "?4", "?1"),
                           "PRIMARY KEY" },
     [SQL_JOB_LOAD] = { "SELECT " JOB_COLUMNS " FROM job WHERE id=?1", "PRIMARY KEY" },
     [SQL_JOBS_DUE] = { "SELECT " JOB_COLUMNS " FROM job WHERE state=0 AND dest=?1 AND (pos,id) > (?2,?3) AND not_before_ns<=?4"
@@ -63,13 +71,31 @@ static const StoreSqlRow rows[N_SQL] = {
                        " LIMIT 1",
                        "job_retry" },
 
-    [SQL_JOB_QUEUED] = { "UPDATE job SET state=0,tries=?2,not_before_ns=?3,fault=?4,cause=?5 WHERE id=?1", "PRIMARY KEY" },
-    [SQL_JOB_SOURCE] = { "UPDATE job SET size=?2,mtime_ns=?3,ctime_ns=?4,dev=?5,ino=?6,tries=0,acked=0,staged=NULL,staged_size=NULL,"
-                         "recipe=NULL,note=NULL WHERE id=?1",
+    [SQL_JOB_QUEUED] = { "UPDATE job SET acked=iif(state=8,stored,acked),state=0,tries=?2,not_before_ns=?3,fault=?4,cause=?5 WHERE id=?1",
                          "PRIMARY KEY" },
-    [SQL_JOB_PREPARED] = { "UPDATE job SET staged=?2,staged_size=?3,recipe=?4,note=?5 WHERE id=?1", "PRIMARY KEY" },
-    [SQL_JOB_REKEY] = { "UPDATE OR IGNORE job SET key=?2 WHERE id=?1", "PRIMARY KEY" },
-    [SQL_JOB_STATE] = { "UPDATE job SET state=?2,not_before_ns=0 WHERE id=?1", "PRIMARY KEY" },
+    [SQL_JOB_SOURCE] = { "UPDATE job SET size=?2,mtime_ns=?3,ctime_ns=?4,dev=?5,ino=?6,tries=0,acked=0,staged=NULL,staged_size=NULL,"
+                         "recipe=NULL,note=NULL,key=coalesce(plain,key),plain=NULL,prepared=0,objects=0,object=0,total=NULL,stored=0 WHERE "
+                         "id=?1",
+                         "PRIMARY KEY" },
+    [SQL_JOB_PREPARED] = { "UPDATE job SET staged=?2,staged_size=?3,recipe=?4,note=?5,prepared=1 WHERE id=?1", "PRIMARY KEY" },
+    [SQL_JOB_NOTE] = { "UPDATE job SET note=?2 WHERE id=?1", "PRIMARY KEY" },
+    [SQL_JOB_REKEY] = { "UPDATE OR IGNORE job SET plain=coalesce(plain,key),key=?2 WHERE id=?1 AND " NO_OBJECT_HAS("job.batch", "?2", "?1"),
+                        "PRIMARY KEY" },
+    [SQL_JOB_UNPREPARED] = { "UPDATE job SET staged=NULL,staged_size=NULL,recipe=NULL,prepared=0 WHERE id=?1", "PRIMARY KEY" },
+    [SQL_KEY_OWNER] = { "SELECT id FROM job WHERE batch=?1 AND key=?2 AND id<>?3 UNION ALL"
+                        " SELECT job FROM object WHERE batch=?1 AND key=?2 AND job<>?3",
+                        "object_key" },
+    [SQL_JOB_AT] = { "UPDATE job SET objects=?2,object=?3,total=?4,stored=?5,acked=?6,key=?7,plain=?8,staged=?9,staged_size=?10,recipe=?11,"
+                     "note=?12,prepared=1,stored_key=NULL,url=NULL,etag=NULL,version=NULL,checksum=NULL,verified=0 WHERE id=?1",
+                     "PRIMARY KEY" },
+    [SQL_OBJECT_ADD] = { "INSERT INTO object(job,n,batch," OBJECT_COLUMNS ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)",
+                         NULL },
+    [SQL_OBJECT_LIST] = { "SELECT " OBJECT_COLUMNS " FROM object WHERE job=?1 ORDER BY n", "PRIMARY KEY" },
+    [SQL_OBJECT_RESULT] = { "UPDATE object SET state=?3,stored_key=?4,url=?5,etag=?6,version=?7,checksum=?8,verified=?9 WHERE job=?1 AND "
+                            "n=?2",
+                            "PRIMARY KEY" },
+    [SQL_OBJECTS_DELETE] = { "DELETE FROM object WHERE job=?1", "PRIMARY KEY" },
+    [SQL_JOB_STATE] = { "UPDATE job SET state=?2,not_before_ns=0,acked=iif(?2=8,0,acked) WHERE id=?1", "PRIMARY KEY" },
     [SQL_JOB_RESULT] = { "UPDATE job SET "
                          "state=?12,acked=?2,url=?3,etag=?4,version=?5,checksum=?6,verified=?7,note=?8,started_ns=?9,done_ns=?10,stored_"
                          "key=?11,"
@@ -106,7 +132,9 @@ static const StoreSqlRow rows[N_SQL] = {
     [SQL_UPLOAD_OF_JOB] = { "SELECT " UPLOAD_COLUMNS " FROM upload WHERE job=?1 AND state < 4", "upload_one" },
     [SQL_UPLOADS_IN] = { "SELECT " UPLOAD_COLUMNS " FROM upload WHERE state=?1 ORDER BY id", NULL },
     [SQL_UPLOAD_KNOWN] = { "SELECT 1 FROM upload WHERE upload_id=?1 LIMIT 1", "upload_uid" },
-    [SQL_UPLOAD_UNACK] = { "UPDATE job SET acked=0 WHERE state<>4 AND id=(SELECT job FROM upload WHERE id=?1 AND state<4)", "PRIMARY KEY" },
+    [SQL_UPLOAD_UNACK] = { "UPDATE job SET acked=iif(state=8,0,stored) WHERE state<>4 AND id=(SELECT job FROM upload WHERE id=?1 AND "
+                           "state<4)",
+                           "PRIMARY KEY" },
     [SQL_UPLOAD_OBSOLETE] = { "UPDATE upload SET state=iif(state=3,4,5) WHERE job=?1 AND state < 4", "upload_one" },
 
     [SQL_PART_ACK] = { "UPDATE job SET acked=acked+?3-coalesce((SELECT size FROM part WHERE upload=?1 AND n=?2),0)"
@@ -122,7 +150,7 @@ static const StoreSqlRow rows[N_SQL] = {
     [SQL_PARTS_COUNT] = { "SELECT count(*) FROM part WHERE upload=?1", "PRIMARY KEY" },
 
     /* Summed up row by row in C: grouping would sort a million rows first. */
-    [SQL_TOTALS] = { "SELECT state,coalesce(staged_size,size),acked FROM job NOT INDEXED", NULL },
+    [SQL_TOTALS] = { "SELECT state,coalesce(total,staged_size,size),acked FROM job NOT INDEXED", NULL },
     [SQL_BATCH_STATES] = { "SELECT state FROM job WHERE batch=?1", "job_key" },
 };
 

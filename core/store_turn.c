@@ -11,8 +11,8 @@ enum { JOIN_WRITES = 100, JOIN_US = 100000, BARRIER_US = G_USEC_PER_SEC };
  * is drawn next shows it. */
 static bool may_join(StoreSql sql)
 {
-    return sql == SQL_JOB_RESULT || sql == SQL_JOB_PREPARED || sql == SQL_PART_ACK || sql == SQL_PART_ADD || sql == SQL_EVENT_ADD ||
-           sql == SQL_EVENT_TRIM || sql == SQL_LEARNED_PUT;
+    return sql == SQL_JOB_RESULT || sql == SQL_JOB_PREPARED || sql == SQL_JOB_AT || (sql >= SQL_OBJECT_ADD && sql <= SQL_OBJECTS_DELETE) ||
+           sql == SQL_PART_ACK || sql == SQL_PART_ADD || sql == SQL_EVENT_ADD || sql == SQL_EVENT_TRIM || sql == SQL_LEARNED_PUT;
 }
 
 /* ---- the writes of a turn, kept as bytes: statement, number of values, then kind, number and bytes of each */

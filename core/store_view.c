@@ -116,6 +116,13 @@ static int places_down(gconstpointer a, gconstpointer b)
     return place_compare(b, a);
 }
 
+/* Those of the last row. A list is better without them than not at all. */
+static void objects_load(StoreView *v, GPtrArray *jobs)
+{
+    if (jobs->len > 0)
+        (void)conn_job_objects(&v->conn, jobs->pdata[jobs->len - 1], NULL);
+}
+
 static bool page_load(StoreView *v, const Page *page, GPtrArray *out, GError **error)
 {
     g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(Place));
@@ -126,6 +133,7 @@ static bool page_load(StoreView *v, const Page *page, GPtrArray *out, GError **e
         const Arg args[] = { arg_int(g_array_index(places, Place, i).id) };
         if (!conn_each(&v->conn, SQL_JOB_LOAD, args, 1, row_append_job, out, error))
             return false;
+        objects_load(v, out);
     }
     return true;
 }
@@ -164,6 +172,7 @@ static bool job_with_upload(StoreView *v, int64_t id, GPtrArray *jobs, GPtrArray
     if (!conn_each(&v->conn, SQL_JOB_LOAD, args, 1, row_append_job, jobs, error) ||
         !conn_each(&v->conn, SQL_UPLOAD_OF_JOB, args, 1, row_append_upload, uploads, error))
         return false;
+    objects_load(v, jobs);
     if (uploads->len == 0)
         return true;
     const Arg of_upload[] = { arg_int(((StoreUpload *)uploads->pdata[0])->id) };

@@ -57,38 +57,41 @@ static const char *dest_name(HoistView *v, int64_t id)
     return name;
 }
 
-/* Takes the texts of j. */
+/* Takes some of the texts of j. */
 static HoistRow *row_of_job(HoistView *v, StoreJob *j, int64_t now_ns)
 {
     HoistRow *row = g_new0(HoistRow, 1);
+    const StoreObject first = store_job_first(j);
     *row = (HoistRow){ .id = j->id,
                        .batch = j->batch,
                        .pos = j->pos,
                        .state = j->state,
                        .path = g_steal_pointer(&j->path),
                        .name = g_steal_pointer(&j->name),
-                       .key = j->stored_key != NULL ? g_steal_pointer(&j->stored_key) : g_steal_pointer(&j->key),
+                       .key = g_strdup(first.stored_key != NULL ? first.stored_key : first.key),
                        .dest = g_strdup(dest_name(v, j->dest)),
                        .source_bytes = j->src.size_bytes,
-                       .bytes = j->staged != NULL ? j->staged_bytes : j->src.size_bytes,
+                       .bytes = store_job_bytes(j),
                        .acked_bytes = j->acked_bytes,
                        .sent_bytes = j->acked_bytes,
                        .eta_s = -1,
                        .tries = j->tries,
                        .max_tries = MAX_TRIES,
                        .retry_in_ms = -1,
-                       .recipe = g_steal_pointer(&j->recipe),
+                       .prepared_pct = -1,
+                       .recipe = g_strdup(first.recipe),
                        .note = g_steal_pointer(&j->note),
                        .fault = g_steal_pointer(&j->fault),
                        .cause = g_steal_pointer(&j->cause),
-                       .url = g_steal_pointer(&j->url),
-                       .etag = g_steal_pointer(&j->etag),
-                       .checksum = g_steal_pointer(&j->checksum),
-                       .version = g_steal_pointer(&j->version),
-                       .verified = (HoistVerified)j->verified,
+                       .url = g_strdup(first.url),
+                       .etag = g_strdup(first.etag),
+                       .checksum = g_strdup(first.checksum),
+                       .version = g_strdup(first.version),
+                       .verified = (HoistVerified)first.verified,
                        .added_ns = j->added_ns,
                        .started_ns = j->started_ns,
                        .done_ns = j->done_ns };
+    row->objects = store_job_rows(j, &row->n_objects);
     if (row->state == HOIST_QUEUED && j->not_before_ns > now_ns)
         row->retry_in_ms = (j->not_before_ns - now_ns + 999999) / 1000000;
     if (row->fault != NULL)

@@ -23,7 +23,7 @@ static void test_row_shows_what_is_sent(void)
     Job *job = job_new(&rec, NULL);
     job_enter(job, HOIST_ACTIVE);
     fault_set(&job->fault, FAULT_CLOCK, "21 min behind");
-    g_autoptr(HoistRow) row = job_row(job, "s3://b", NULL, 0);
+    g_autoptr(HoistRow) row = job_row(job, "s3://b", NULL, 0, false);
     g_assert_cmpuint(row->source_bytes, ==, 1000);
     g_assert_cmpuint(row->bytes, ==, 100);
     g_assert_cmpint(row->state, ==, HOIST_ACTIVE);
