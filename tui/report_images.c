@@ -36,7 +36,7 @@ static void add_number(JsonBuilder *json, const char *name, uint64_t value)
 static void add_seconds(JsonBuilder *json, double value)
 {
     json_builder_set_member_name(json, "seconds");
-    json_builder_add_double_value(json, value);
+    json_builder_add_double_value(json, (double)(int64_t)(value * 1000) / 1000);
 }
 
 static JsonBuilder *json_new(const char *event)
