@@ -280,15 +280,6 @@ def check_manual():
         yield from r.stderr.strip().splitlines()
 
 
-def check_manual_options():
-    """Every option stands in the manual page."""
-    page = text("assets/hoist.1")
-    for path in [f for f in PRODUCT if f.startswith("core/") and f.endswith(".c")]:
-        for name in re.findall(r"^ *\{ \"([a-z0-9-]+)\", (?:0|'.'), HOIST_OPT_", text(path), re.M):
-            if not re.search(rf"^\.It Fl .*-{name}\b(?!-)", page, re.M):
-                yield f"{path}: assets/hoist.1 does not tell of --{name}"
-
-
 def check_named_tests():
     """Every test that the README's table of roads names is there."""
     table = [line for line in text("README.md").splitlines() if line.startswith("| `") and re.search(r"`\w+:\w+`", line)]
