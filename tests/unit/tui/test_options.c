@@ -70,6 +70,31 @@ static void test_paths_are_bytes(void)
     g_assert_cmphex(o.switches, ==, 0);
 }
 
+static void test_pictures(void)
+{
+    g_auto(Options) o = { 0 };
+    g_autoptr(GError) error = NULL;
+    g_assert_true(options_parse(&o, &up,
+                                ARGV("--images", "web max-edge=2560", "--max-bytes=400k", "--keep-original", "--vectors", "--types",
+                                     "image/*,video/mp4", "--types=text/plain", "a"),
+                                &error));
+    g_assert_no_error(error);
+    g_assert_cmpstr(hoist_settings_get(o.settings, "images"), ==, "web max-edge=2560");
+    g_assert_cmpuint(hoist_settings_number(o.settings, "max-bytes"), ==, 400000);
+    g_assert_true(hoist_settings_switch(o.settings, "keep-original"));
+    g_assert_true(hoist_settings_switch(o.settings, "vectors"));
+    g_auto(GStrv) types = hoist_settings_list(o.settings, "types");
+    g_assert_cmpstrv(types, WORDS("image/*,video/mp4", "text/plain"));
+    g_assert_cmpstrv(o.args, WORDS("a"));
+    expect_error(&up, ARGV("--max-edge", "7"), WORDS("--max-edge", "\"7\"", "16..65535|none"));
+    expect_error(&up, ARGV("--max-bytes", "1G"), WORDS("--max-bytes", "1024..268435456|none"));
+    expect_error(&up, ARGV("--quality", "none"), WORDS("--quality", "30..100"));
+    expect_error(&up, ARGV("--format", "gif"), WORDS("--format", "auto|keep|jpeg|webp|avif|png"));
+    expect_error(&up, ARGV("--background", "white"), WORDS("--background", "RRGGBB"));
+    expect_error(&up, ARGV("--types", "pictures"), WORDS("--types", "TYPE/SUBTYPE"));
+    expect_error(&up, ARGV("--upscale"), WORDS("unknown option --upscale"));
+}
+
 static void test_errors(void)
 {
     expect_error(&up, ARGV("--jobs", "99"), WORDS("--jobs", "99", "1..64"));
@@ -210,6 +235,7 @@ int main(int argc, char **argv)
     g_test_add_func("/options/all-kinds", test_all_kinds);
     g_test_add_func("/options/joined-letter", test_joined_letter);
     g_test_add_func("/options/paths-are-bytes", test_paths_are_bytes);
+    g_test_add_func("/options/pictures", test_pictures);
     g_test_add_func("/options/errors", test_errors);
     g_test_add_func("/options/state-or-directory", test_state_or_directory);
     g_test_add_func("/options/config-and-environment", test_config_and_environment);
