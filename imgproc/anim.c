@@ -20,8 +20,9 @@ enum {
 
 /* A frame without loss that is larger than this many times the lossy one: the frames are not tried without loss, which takes long. */
 static const double lossless_chance = 4;
-/* How many bytes fewer pixels are expected to give, with something to spare: a third encode is not made. */
-static const double fit_margin = 0.8;
+/* How the edge follows the bytes that are wanted, with something to spare: a third encode is not made. Fewer pixels need more bytes each.
+ */
+static const double fit_margin = 0.9, fit_power = 0.6;
 
 typedef struct {
     int fd;
@@ -331,6 +332,7 @@ static void keep_original(Anim *a, GBytes *file, const char *why)
     out->format = out->source_format;
     out->width_px = out->source_width_px;
     out->height_px = out->source_height_px;
+    out->frames = a->frames;
     out->quality = 0;
     note(a, why);
     if (a->recipe->metadata == METADATA_ALL)
@@ -371,6 +373,19 @@ static GBytes *insert_metadata(const Anim *a, GBytes *bytes)
     return whole;
 }
 
+/* Encoders make one frame of neighbours that look the same; it is shown as long as they were. */
+static unsigned count_frames(GBytes *bytes)
+{
+    gsize size;
+    const void *data = g_bytes_get_data(bytes, &size);
+    VipsImage *tall = vips_image_new_from_buffer(data, size, "", "n", -1, NULL);
+    if (tall == NULL)
+        return 0;
+    const int frames = vips_image_get_height(tall) / vips_image_get_page_height(tall);
+    g_object_unref(tall);
+    return (unsigned)frames;
+}
+
 /* Takes bytes. */
 static bool keep_encoded(Anim *a, GBytes *bytes)
 {
@@ -378,6 +393,7 @@ static bool keep_encoded(Anim *a, GBytes *bytes)
         bytes = insert_metadata(a, bytes);
     if (bytes == NULL)
         return false;
+    a->out->frames = count_frames(bytes);
     a->out->encodes++;
     g_clear_pointer(&a->out->bytes, g_bytes_unref);
     a->out->bytes = bytes;
@@ -399,10 +415,10 @@ static bool encode_smaller(Anim *a)
 {
     const double ratio = fit_margin * (double)a->recipe->max_bytes / (double)g_bytes_get_size(a->out->bytes);
     const unsigned edge_px = MAX(a->out->width_px, a->out->height_px);
-    const unsigned smaller_px = (unsigned)(edge_px * sqrt(ratio));
+    const unsigned smaller_px = (unsigned)(edge_px * pow(ratio, fit_power));
     a->percent_from = a->percent_to;
     a->percent_to = 100;
-    if (a->out->quality != LOSSLESS)
+    if (a->out->format == IMG_WEBP && a->out->quality != LOSSLESS)
         a->out->quality = (a->out->quality + a->recipe->min_quality) / 2;
     return open_frames(a) && encode(a, MIN(edge_px, MAX(smaller_px, EDGE_FLOOR_PX)));
 }
@@ -433,16 +449,17 @@ static void make(Anim *a, GBytes *file)
 void anim_render(int fd, const ImgProbe *probe, GBytes *file, const ImgRecipe *recipe, const ImgWatch *watch, ImgResult *out)
 {
     Anim a = { .fd = fd, .probe = probe, .recipe = recipe, .watch = watch, .out = out, .percent_to = FIRST_PERCENT };
-    *out = (ImgResult){ .kind = IMG_MADE, .quality = recipe->quality };
+    *out = (ImgResult){ .kind = IMG_MADE };
     out->source_format = probe->kind == KIND_GIF ? IMG_GIF : IMG_WEBP;
     out->format = recipe->format == RECIPE_KEEP ? out->source_format : IMG_WEBP;
+    out->quality = out->format == IMG_WEBP ? recipe->quality : 0;
     if (!read_header(&a)) {
         fail_after_error(&a);
         return;
     }
-    out->frames = a.frames;
-    out->source_width_px = a.width_px;
-    out->source_height_px = a.height_px;
+    const bool on_its_side = vips_image_get_orientation_swap(a.tall);
+    out->source_width_px = on_its_side ? a.height_px : a.width_px;
+    out->source_height_px = on_its_side ? a.width_px : a.height_px;
     const double pixels = (double)a.width_px * a.height_px * a.frames;
     if (pixels > (double)IMG_FRAMES_MEGAPIXELS_MAX * MEGA)
         fail(&a, "its frames together have too many pixels");
