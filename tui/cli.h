@@ -1,4 +1,4 @@
-/* cli.h - the commands that need no dashboard: up, queue, retry, cancel, pause, resume, forget, dests, share, rm, images. Each takes its options, gives the exit
+/* cli.h - the commands that need no dashboard: up, queue, retry, cancel, pause, resume, forget, dests, share, rm, images, doctor. Each takes its options, gives the exit
  * status.
  *
  * Exit status: 0 all confirmed, 1 some files failed, 2 usage or configuration, 3 could not start, 130 interrupted (session.h).
@@ -20,6 +20,7 @@ int cli_dests(const Options *o);
 int cli_share(const Options *o);
 int cli_rm(const Options *o);
 int cli_images(const Options *o);
+int cli_doctor(const Options *o);
 
 /* Prints "hoist: CAUSE" and the remedy on standard error; gives the exit status that fits. */
 int cli_complain(const GError *error);

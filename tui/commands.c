@@ -38,6 +38,10 @@ const Command commands_table[] = {
       "The same workers and recipes as hoist up, without a queue and the network: to tune a recipe. Folders are searched. Exit status: 0, "
       "1 some pictures failed, 2 usage, 130 interrupted.",
       TAKES_PICTURES | SWITCH_JSON, cli_images },
+    { "doctor", "", "look at what hoist needs on this machine",
+      "The configuration, the folders it writes, the picture workers and what binds them, the terminal; no network. Exit status: 0 nothing "
+      "is bad, 1 something is, 2 usage.",
+      SWITCH_JSON | SKIPS_CONFIG, cli_doctor },
     { NULL, NULL, NULL, NULL, 0, NULL },
 };
 

@@ -249,7 +249,7 @@ bool options_parse(Options *o, const Command *cmd, char *const *argv, GError **e
         take_error(cmd, cause, error);
         return false;
     }
-    return hoist_settings_load(o->settings, NULL, error);
+    return (cmd->takes & SKIPS_CONFIG) != 0 || hoist_settings_load(o->settings, NULL, error);
 }
 
 void options_clear(Options *o)

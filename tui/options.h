@@ -22,6 +22,7 @@ typedef enum {
     TAKES_DEST = 1 << 10,   /* those about reaching a destination */
     TAKES_FOR = 1 << 11,    /* --for TIME */
     TAKES_PICTURES = 1 << 12, /* those about what is made of pictures, and which files; --out DIR */
+    SKIPS_CONFIG = 1 << 13,   /* the command loads config.ini and HOIST_* itself */
 } OptionsSwitch;
 
 typedef struct {
@@ -42,7 +43,7 @@ typedef struct {
     int (*run)(const Options *o); /* exit status */
 } Command;
 
-/* argv without program and command name. Values of config.ini and HOIST_* are loaded unless --help or --version is asked for. */
+/* argv without program and command name. Values of config.ini and HOIST_* are loaded unless --help or --version is asked for, or the command does that. */
 bool options_parse(Options *o, const Command *cmd, char *const *argv, GError **error);
 void options_clear(Options *o);
 /* Text of --help; commands (ends with a row whose run is NULL) are listed when cmd is the dashboard. Caller frees. */

@@ -548,3 +548,21 @@ void report_removed(const char *dest_key, bool was_there, const GError *error, b
     else
         g_string_append_printf(text, "failed %s: %s\n       %s\n", shown, cause, hoist_fault_remedy(error));
 }
+
+void report_check(const HoistCheck *check, bool json, GString *text)
+{
+    static const char *const states[] = { [HOIST_CHECK_OK] = "ok", [HOIST_CHECK_WARN] = "warn", [HOIST_CHECK_BAD] = "bad" };
+    if (json) {
+        g_autoptr(JsonBuilder) object = json_new("check");
+        add_text(object, "name", check->name);
+        add_text(object, "state", states[check->state]);
+        add_bytes(object, "text", check->text);
+        add_text(object, "remedy", check->remedy);
+        json_end(object, text);
+        return;
+    }
+    g_autofree char *shown = hoist_text(check->text);
+    g_string_append_printf(text, "%-4s  %-14s  %s\n", states[check->state], check->name, shown);
+    if (check->remedy != NULL)
+        g_string_append_printf(text, "%22s%s\n", "", check->remedy);
+}

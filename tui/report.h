@@ -44,6 +44,8 @@ void report_row_json(const char *event, const HoistRow *row, GString *text);
 /* A destination of the configuration, as `hoist dests` prints it; what became of DEST/KEY, as `hoist rm` does. As lines, or as JSON. */
 void report_dest(const HoistDest *dest, bool json, GString *text);
 void report_removed(const char *dest_key, bool was_there, const GError *error, bool json, GString *text);
+/* One line of `hoist doctor`, and its remedy below it; or JSON. */
+void report_check(const HoistCheck *check, bool json, GString *text);
 /* Path and size of a file that a dry run found. */
 void report_planned(ReportStyle style, const HoistRow *row, GString *text);
 void report_planned_summary(ReportStyle style, const HoistTotals *totals, GString *text);
