@@ -46,10 +46,11 @@ class Screen(pyte.Screen):
 
 
 class Dash:
-    """t: lib.Test. hoist: lib.Hoist, whose environment is used. The shell stays: after hoist has ended it answers stty and $?."""
+    """t: lib.Test. hoist: lib.Hoist, whose environment is used. The shell stays: after hoist has ended it answers stty and $?.
+    answer: what this terminal says when it is asked what it is (DA1)."""
 
-    def __init__(self, t, hoist, *args, width=80, height=24, env=None):
-        self.hoist, self.raw, self.lock = hoist, bytearray(), threading.Lock()
+    def __init__(self, t, hoist, *args, width=80, height=24, env=None, answer=b""):
+        self.hoist, self.raw, self.lock, self.answer = hoist, bytearray(), threading.Lock(), answer
         self.screen = Screen(width, height)
         self.stream = Stream(self.screen)
         self.master, slave = os.openpty()
@@ -111,8 +112,12 @@ class Dash:
             if not piece:
                 return
             with self.lock:
+                asked = self.raw.count(b"\x1b[c")
                 self.raw += piece
                 self.stream.feed(piece)
+                asked = self.raw.count(b"\x1b[c") - asked
+            if asked and self.answer:
+                os.write(self.master, self.answer)
 
     def lines(self):
         with self.lock:
@@ -146,6 +151,12 @@ class Dash:
     def row(self, name):
         """The line of the list that shows a name; '' when there is none."""
         return next((line for line in self.lines() if name in line), "")
+
+    def coloured(self, at_least=2):
+        """The cells with a background of their own: {(column, row): colour}, in at least so many colours; else {}."""
+        with self.lock:
+            cells = {(x, y): cell.bg for y, row in self.screen.buffer.items() for x, cell in row.items() if cell.bg != "default"}
+        return cells if len(set(cells.values())) >= at_least else {}
 
     # ---- the program
 

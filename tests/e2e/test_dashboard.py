@@ -567,6 +567,93 @@ def test_idle(t):
     end(dash)
 
 
+PICTURES = os.path.join(lib.ROOT, "tests/images/photo")
+
+
+def pictures(t, most=3):
+    """A folder with a few of the photographs, the smallest ones -> folder, names in order."""
+    names = sorted(os.listdir(PICTURES), key=lambda n: os.path.getsize(os.path.join(PICTURES, n)))[:most]
+    for name in names:
+        lib.write(t.path("shots", name), open(os.path.join(PICTURES, name), "rb").read())
+    return t.path("shots"), sorted(names)
+
+
+def test_pictures_are_shown_as_cells(t):
+    scene = Scene(t)
+    folder, names = pictures(t)
+    scene.slow(2000)
+    dash = scene.open(width=130, height=40)
+    dash.paste(single(os.fsencode(folder)))
+    dash.wait(f"Add {len(names)} files")
+    dash.send(ENTER).wait(names[0])
+    seen = []
+    for name in names:
+        dash.wait(lambda s, name=name: f"▌» shots/{name}" in s or f"▌· shots/{name}" in s or f"▌▸ shots/{name}" in s)
+        cells = lib.wait_for(lambda: dash.coloured(8), 20)
+        assert cells, f"no picture of {name}\n{dash.text()}"
+        left, right, top, bottom = min(x for x, _ in cells), max(x for x, _ in cells), min(y for _, y in cells), max(y for _, y in cells)
+        assert left > 80 and top > 6 and bottom < 38, f"outside of the pane: {left}..{right} x {top}..{bottom}\n{dash.text()}"
+        seen.append(cells)
+        dash.send("j")
+        dash.gone(f"│ shots/{name}", 5) if name != names[-1] else None
+    assert len({str(sorted(c.items())) for c in seen}) == len(names), "one picture for several files"
+    # keys are answered while previews are made, and the picture of a file that was seen is there again
+    dash.send("g", "j", "k", "j", "k").wait(lambda s: f"│ shots/{names[0]}" in s)
+    assert lib.wait_for(lambda: dash.coloured(8) == seen[0], 10), dash.text()
+    # a window too narrow for the pane shows it in the details
+    dash.resize(80, 24)
+    dash.gone("│ shots")
+    assert not dash.coloured(8)
+    dash.send(ENTER).wait("source")
+    assert lib.wait_for(lambda: dash.coloured(8), 10), dash.text()
+    assert b"\x1b_" not in dash.since(dash.began) and b"\x1bP" not in dash.since(dash.began)
+    dash.escape()
+    scene.proxy.rules.clear()
+    end(dash)
+
+
+def test_no_pictures_unless_wanted(t):
+    scene = Scene(t, proxied=False)
+    folder, names = pictures(t, 2)
+    dash = scene.open("--graphics", "none", folder, width=130, height=40)
+    dash.wait("all done", 20)
+    dash.send("j", "k")
+    assert not lib.wait_for(lambda: dash.coloured(8), 1.5), dash.text()
+    end(dash)
+    # asked for, but this terminal does not answer that it can: cells, and one notice
+    dash.start(*scene.args, "--graphics", "kitty")
+    dash.wait("does not answer that it draws pictures (--graphics kitty)")
+    dash.send("k").gone("does not answer")
+    assert lib.wait_for(lambda: dash.coloured(8), 20), dash.text()
+    assert b"\x1b_" not in dash.since(dash.began)
+    end(dash)
+
+
+def test_pictures_by_the_terminal_itself(t):
+    """A terminal that says it knows the kitty protocol: it gets pictures, and is told to take them away."""
+    scene = Scene(t, proxied=False)
+    folder, names = pictures(t, 2)
+    dash = Dash(t, scene.hoist, *scene.args, "--graphics", "auto", folder, width=130, height=40, env={"TERM": "rxvt"},
+                answer=b"\x1b_Gi=31;OK\x1b\\\x1b[6;20;10t\x1b[?62;22c")
+    dash.expect_raw(b"\x1b_Ga=T,", dash.began, 20)
+    mark = dash.mark()
+    dash.send("j")
+    dash.expect_raw(b"\x1b_Ga=d", mark)
+    dash.expect_raw(b"\x1b_Ga=T,", mark)
+    lib.wait_for(lambda: scene.states() and set(scene.states().values()) == {"done"})
+    mark = dash.mark()
+    dash.send("L")
+    dash.expect_raw(b"\x1b_Ga=d", mark)
+    mark = dash.mark()
+    dash.escape()
+    dash.expect_raw(b"\x1b_Ga=T,", mark)
+    dash.send("q")
+    assert dash.wait_end() == 0
+    written = dash.since(dash.began)
+    assert written.rindex(b"\x1b_Ga=d") > written.rindex(b"\x1b_Ga=T,"), "a picture was left behind"
+    assert dash.stty() == dash.before
+
+
 def test_first_frame_of_a_long_queue(t):
     """Measured and printed, not judged."""
     scene = Scene(t)
