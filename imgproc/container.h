@@ -45,6 +45,8 @@ void patch_init(Patch *p, const uint8_t *data, size_t size);
 void patch_keep(Patch *p, size_t at, size_t n);             /* clipped to the file */
 void patch_fill(Patch *p, size_t at, size_t n, uint8_t byte); /* at + n <= size, as with patch_put */
 void patch_put(Patch *p, size_t at, const void *bytes, size_t n);
+/* Zeros wherever in [from, to) nothing is kept and nothing was written yet. */
+void patch_fill_gaps(Patch *p, size_t from, size_t to);
 /* STUCK: something was written over what is kept or the cut went through it. Clears *p. */
 MetadataResult patch_end(Patch *p, GBytes **out_file);
 void patch_clear(Patch *p);

@@ -7,7 +7,7 @@ enum {
     FULL = 4, /* version and flags */
     EXIF_OFFSET = 4,
     EXIF_LABEL = 6,
-    DEPTH_MAX = 3, /* of boxes in boxes: meta, iprp, ipco */
+    BOXES_MAX = 64, /* in the file itself */
 };
 
 static const char exif_label[EXIF_LABEL] = "Exif\0";
@@ -305,14 +305,16 @@ static bool clean_items(Heif *h)
     return !r.bad;
 }
 
-/* The boxes of the file; what follows the last goes. False: there is no list of items, or several, or tracks with samples of their own. */
+/* The boxes of the file; what follows the last one that is needed goes. False: there is no list of items, or several, or tracks with
+ * samples of their own. */
 static bool read_boxes(Heif *h)
 {
     Box box;
-    size_t at = 0;
-    for (; box_at(h->patch.data, at, h->patch.size, &box); at = box.end) {
+    unsigned boxes = 0;
+    h->patch.end = 0;
+    for (size_t at = 0; box_at(h->patch.data, at, h->patch.size, &box); at = box.end) {
         const bool media = is_one_of(box.type, "mdat");
-        if (is_one_of(box.type, "moovmoof"))
+        if (++boxes > BOXES_MAX || is_one_of(box.type, "moovmoof"))
             return false;
         if (box.cut && !media)
             break;
@@ -324,9 +326,21 @@ static bool read_boxes(Heif *h)
             patch_keep(&h->patch, box.at, box.end - box.at);
         else if (!is_one_of(box.type, "meta"))
             blank_box(h, &box);
+        if (is_one_of(box.type, "ftypmetamdat"))
+            h->patch.end = box.end;
     }
-    h->patch.end = at;
     return h->meta.type != NULL;
+}
+
+/* Bytes among the media that belong to no item. */
+static void clean_rest(Heif *h)
+{
+    if (h->idat.type != NULL)
+        patch_fill_gaps(&h->patch, h->idat.body, h->idat.end);
+    for (guint i = 0; i < h->media->len; i++) {
+        const Box *box = &g_array_index(h->media, Box, i);
+        patch_fill_gaps(&h->patch, box->body, box->end);
+    }
 }
 
 MetadataResult heif_clean(const uint8_t *data, size_t size, RecipeMetadata level, GBytes **out_file)
@@ -334,8 +348,10 @@ MetadataResult heif_clean(const uint8_t *data, size_t size, RecipeMetadata level
     Heif h = { .level = level, .items = g_hash_table_new(NULL, NULL), .media = g_array_new(FALSE, FALSE, sizeof(Box)) };
     patch_init(&h.patch, data, size);
     MetadataResult result = METADATA_STUCK;
-    if (read_boxes(&h) && clean_meta(&h) && clean_items(&h))
+    if (read_boxes(&h) && clean_meta(&h) && clean_items(&h)) {
+        clean_rest(&h);
         result = patch_end(&h.patch, out_file);
+    }
     patch_clear(&h.patch);
     g_hash_table_unref(h.items);
     g_array_unref(h.media);

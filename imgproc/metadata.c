@@ -125,6 +125,21 @@ static int by_start(const void *a, const void *b)
     return x->from < y->from ? -1 : x->from > y->from;
 }
 
+void patch_fill_gaps(Patch *p, size_t from, size_t to)
+{
+    g_autoptr(GArray) taken = g_array_copy(p->kept);
+    const Range last = { to, to };
+    g_array_append_vals(taken, p->changed->data, p->changed->len);
+    g_array_append_val(taken, last);
+    g_array_sort(taken, by_start);
+    for (guint i = 0; i < taken->len && from < to; i++) {
+        const Range *range = &g_array_index(taken, Range, i);
+        if (range->from > from)
+            patch_fill(p, from, MIN(range->from, to) - from, 0);
+        from = MAX(from, range->to);
+    }
+}
+
 /* Nothing that was written lies on anything that is kept, or on anything else that was written. */
 static bool patch_is_apart(Patch *p)
 {

@@ -5,8 +5,8 @@
  * previews, XMP, IPTC, comments, bytes after the end, anything unknown or malformed. METADATA_ALL: everything stays.
  * EXIF is read and written by libexif (exif.c); containers are walked here, a file each: JPEG (ITU-T T.81 annex B), PNG (W3C, 3rd edition),
  * WebP (container specification), GIF89a; HEIF and AVIF (ISO/IEC 14496-12 meta, iinf, iloc) and TIFF 6.0 are blanked in place, so that no
- * offset moves. What stays there although it might say more: the pictures beside the main one of a HEIF file (previews, depth, gain maps)
- * and bytes that no item names; pages of a TIFF, and bytes that none of its directories names.
+ * offset moves. What stays there although it might say more: the pictures beside the main one of a HEIF file (previews, depth, gain maps);
+ * the pages of a TIFF, and bytes that none of its directories names.
  * Pure; hostile input is walked with limits. Threads: any.
  */
 #pragma once
@@ -37,5 +37,5 @@ typedef enum {
 
 /* The same picture, bit for bit, without what the level drops. For a cut file as far as it goes: what cannot be walked after its pixels have
  * begun is kept. The orientation that is in EXIF stays in EXIF. Cleaning the result again is CLEAN. Nothing is copied unless something has
- * to go, so that whether it does is a cheap question: no entropy-coded data are decoded (2 ms for a JPEG of 7 MB). */
+ * to go, so that whether it does is a cheap question: no entropy-coded data are decoded (a JPEG of 7 MB: 2 ms, 4 with its copy). */
 MetadataResult metadata_clean(ImgKind kind, GBytes *file, RecipeMetadata level, GBytes **out_file);

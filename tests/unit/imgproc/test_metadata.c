@@ -5,7 +5,7 @@
 #include "planted.h"
 
 enum {
-    PIXELS_MAX = 60000000, /* more are not decoded here */
+    PIXELS_MAX = 30000000, /* more are not decoded here */
     SLACK = 64 << 10,
     ICC_BIG = 300000,
 };
@@ -92,18 +92,22 @@ static bool clean_picture(const char *path, RecipeMetadata level, GPtrArray *out
     GBytes *out = clean(file, level);
     if (out == NULL)
         return false;
-    check_same_picture(file, out, path);
+    if (out != file)
+        check_same_picture(file, out, path);
     g_ptr_array_add(outs, out);
     g_ptr_array_add(names, (void *)path);
     return true;
 }
 
+/* To its end. */
 static bool decodes(const char *path)
 {
     g_autoptr(GMappedFile) mapped = g_mapped_file_new(path, FALSE, NULL);
     g_autoptr(GBytes) file = g_mapped_file_get_bytes(mapped);
+    gsize size;
+    const void *data = g_bytes_get_data(file, &size);
     double mean;
-    VipsImage *image = planted_kind(file) != KIND_OTHER ? open_pixels(file) : NULL;
+    VipsImage *image = planted_kind(file) == KIND_OTHER ? NULL : vips_image_new_from_buffer(data, size, "fail_on=truncated", NULL);
     const bool ok = image != NULL && vips_avg(image, &mean, NULL) == 0;
     g_clear_object(&image);
     vips_error_clear();
@@ -118,7 +122,8 @@ static void test_every_picture(gconstpointer wanted)
     g_autoptr(GPtrArray) outs = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
     for (guint i = 0; i < paths->len; i++)
         if (!clean_picture(paths->pdata[i], level, outs, names))
-            g_assert_false(decodes(paths->pdata[i]));
+            if (decodes(paths->pdata[i]))
+                g_error("%s shows, but cannot be cleaned", (const char *)paths->pdata[i]);
     g_autoptr(JsonArray) tags = planted_tags_of_all(outs);
     for (guint i = 0; i < outs->len; i++)
         planted_check_tags(json_array_get_object_element(tags, i), level, names->pdata[i]);

@@ -193,7 +193,7 @@ static GBytes *make_heif(const Handmade *h, bool tail)
     if (h->method == 0)
         put_box(out, "mdat", g_byte_array_append(g_byte_array_new(), media, sizeof media));
     if (tail)
-        put(out, "\0\0\1\0Jane", 8);
+        put(out, "\0\0\0\x0csefdJane\0\0\1\0Jane", 20); /* a box, and none */
     g_byte_array_unref(probe);
     return g_byte_array_free_to_bytes(out);
 }
@@ -204,6 +204,7 @@ static void test_heif(void)
         { 0, 0, 0, 16, 16, 40, METADATA_CLEANED, NULL },   { 1, 0, 0, 16, 16, 40, METADATA_CLEANED, NULL },
         { 2, 0, 0, 16, 16, 40, METADATA_CLEANED, NULL },   { 1, 1, 0, 16, 16, 40, METADATA_CLEANED, NULL },
         { 0, 0, 0, 16, 16, 40, METADATA_CLEANED, "mime" }, { 0, 0, 0, 16, 16, 40, METADATA_CLEANED, "uri " },
+        { 0, 0, 0, 16, 16, 8, METADATA_CLEANED, NULL },                                                   /* "Jane" belongs to nobody */
         { 0, 0, 0, 16, 16, 40, METADATA_STUCK, "none" },   { 0, 0, 0, 17, 16, 40, METADATA_STUCK, NULL }, /* they overlap */
         { 0, 0, 16, 40, 10, 40, METADATA_STUCK, NULL },    { 0, 0, 0, 16, 16, 1000, METADATA_STUCK, NULL },
         { 0, 0, 0, 16, 16, 0, METADATA_STUCK, NULL },      { 1, 2, 0, 16, 16, 40, METADATA_STUCK, NULL },
