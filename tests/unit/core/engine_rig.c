@@ -24,23 +24,34 @@ static void set_environment(const Rig *rig, const char *credentials)
     g_unsetenv("AWS_PROFILE");
 }
 
+static void set_basics(Rig *rig)
+{
+    g_autofree char *url = fake_s3_url(rig->s3), *state = g_build_filename(rig->dir, "state", NULL);
+    rig->settings = hoist_settings_new();
+    rig_set(rig, "to", "s3://bucket/p");
+    rig_set(rig, "endpoint", url);
+    rig_set(rig, "state", state);
+}
+
 Rig *rig_new(const char *credentials)
+{
+    Rig *rig = rig_new_with_pictures(credentials);
+    rig_set(rig, "images", "none");
+    return rig;
+}
+
+Rig *rig_new_with_pictures(const char *credentials)
 {
     Rig *rig = g_new0(Rig, 1);
     rig->dir = g_dir_make_tmp("hoist-engine-XXXXXX", NULL);
     g_assert_nonnull(rig->dir);
     set_environment(rig, credentials);
     rig->s3 = fake_s3_new();
-    rig->settings = hoist_settings_new();
     rig->faults = g_ptr_array_new_with_free_func(g_free);
     rig->texts = g_ptr_array_new_with_free_func(g_free);
     pthread_mutex_init(&rig->lock, NULL);
     pthread_cond_init(&rig->woken, NULL);
-    g_autofree char *url = fake_s3_url(rig->s3), *state = g_build_filename(rig->dir, "state", NULL);
-    rig_set(rig, "to", "s3://bucket/p");
-    rig_set(rig, "endpoint", url);
-    rig_set(rig, "state", state);
-    rig_set(rig, "images", "none");
+    set_basics(rig);
     return rig;
 }
 
@@ -116,12 +127,22 @@ static void take_one(Rig *rig, const HoistEvent *ev)
         rig->rows[ev->change]++;
         hoist_row_free(rig->row);
         rig->row = hoist_row_dup(ev->row);
+        rig->pct_max = MAX(rig->pct_max, ev->row->prepared_pct);
+        rig->fell = rig->fell || (ev->row->id == rig->last_id && ev->row->acked_bytes < rig->last_acked);
+        rig->last_id = ev->row->id;
+        rig->last_acked = ev->row->acked_bytes;
+        if (ev->change == HOIST_ROW_FAILED)
+            g_test_message("failed: %s: %s", ev->row->fault, ev->row->cause);
         break;
     case HOIST_EVENT_TOTALS:
         rig->totals = *ev->totals;
         break;
     case HOIST_EVENT_SKIPPED:
         rig->skipped++;
+        break;
+    case HOIST_EVENT_PICTURE:
+        rig->pictures++;
+        rig->picture_bytes = ev->picture != NULL ? g_bytes_get_size(ev->picture->rgb) : 0;
         break;
     case HOIST_EVENT_NOTICE:
     case HOIST_EVENT_FATAL:
@@ -182,6 +203,18 @@ int64_t rig_idle(Rig *rig)
     until(rig, is_idle, NULL, "idleness");
     rig->idle = false;
     return rig->waiting;
+}
+
+static bool has_picture(Rig *rig, const void *what)
+{
+    (void)what;
+    return rig->pictures > 0;
+}
+
+void rig_until_picture(Rig *rig)
+{
+    until(rig, has_picture, NULL, "a small picture");
+    rig->pictures = 0;
 }
 
 typedef struct {
@@ -270,6 +303,26 @@ static void stored_totals(const Rig *rig, HoistTotals *out)
     g_autoptr(HoistView) view = hoist_view_open(rig->settings, &error);
     g_assert_no_error(error);
     g_assert_true(hoist_view_totals(view, out, &error));
+}
+
+HoistRow *rig_view_row(const Rig *rig, int64_t id)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(HoistView) view = hoist_view_open(rig->settings, &error);
+    g_assert_no_error(error);
+    HoistRow *row = hoist_view_row(view, id, &error);
+    g_assert_no_error(error);
+    return row;
+}
+
+char *rig_copy(const Rig *rig, const char *from, const char *name)
+{
+    g_autofree char *source = g_build_filename(g_getenv("HOIST_TEST_DATA"), from, NULL), *bytes = NULL;
+    char *path = rig_file(rig, name, 0, 0);
+    gsize n;
+    g_assert_true(g_file_get_contents(source, &bytes, &n, NULL));
+    g_assert_true(g_file_set_contents(path, bytes, (gssize)n, NULL));
+    return path;
 }
 
 static uint64_t all_files(const HoistTotals *t)

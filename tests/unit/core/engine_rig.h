@@ -20,6 +20,12 @@ typedef struct {
     HoistTotals    totals;      /* latest */
     unsigned       rows[HOIST_ROW_STATE + 1], skipped, notices;
     HoistRow      *row;         /* latest */
+    int64_t        last_id;
+    uint64_t       last_acked;
+    bool           fell;        /* a row had less acknowledged than just before */
+    int            pct_max;     /* of pictures being prepared */
+    unsigned       pictures;    /* small ones; bytes of the latest, 0 = none */
+    size_t         picture_bytes;
     GPtrArray     *faults;      /* of char*: names of notices */
     GPtrArray     *texts;       /* of char*: texts of notices */
     bool           idle;
@@ -27,7 +33,8 @@ typedef struct {
 } Rig;
 
 /* credentials: file below the rig's folder that AWS's are read from; NULL = from the environment. */
-Rig     *rig_new(const char *credentials);
+Rig     *rig_new(const char *credentials);                      /* pictures go as they are */
+Rig     *rig_new_with_pictures(const char *credentials);        /* as by default */
 void     rig_free(Rig *rig);
 char    *rig_file(const Rig *rig, const char *name, size_t bytes, char fill);   /* path; folders are made */
 void     rig_fill(const char *path, size_t bytes, char fill);
@@ -36,6 +43,9 @@ void     rig_open(Rig *rig, unsigned flags);
 void     rig_close(Rig *rig);
 void     rig_add(Rig *rig, const char *path, const char *other_or_null);
 void     rig_rows_command(Rig *rig, HoistCommandKind kind, int64_t id);
+HoistRow *rig_view_row(const Rig *rig, int64_t id);             /* from the store; caller frees */
+char    *rig_copy(const Rig *rig, const char *from, const char *name);         /* a file below the test data; path */
+void     rig_until_picture(Rig *rig);
 int64_t  rig_idle(Rig *rig);                                    /* files that wait for a person */
 void     rig_until_asked(Rig *rig, FakeKind kind, unsigned n);
 void     rig_until_notice(Rig *rig, const char *fault);
