@@ -99,6 +99,36 @@ static const char *const change_names[] = {
     [HOIST_ROW_RETRY] = "retry",   [HOIST_ROW_DONE] = "done",         [HOIST_ROW_FAILED] = "failed",   [HOIST_ROW_STATE] = "state",
 };
 
+static void add_object(JsonBuilder *json, const HoistObject *o)
+{
+    json_builder_begin_object(json);
+    add_text(json, "name", o->name);
+    add_bytes(json, "key", o->key);
+    add_text(json, "url", o->url);
+    add_text(json, "etag", o->etag);
+    add_text(json, "checksum", o->checksum);
+    add_text(json, "version", o->version);
+    add_number(json, "bytes", (int64_t)o->bytes);
+    add_text(json, "recipe", o->recipe);
+    if (o->done)
+        add_text(json, "verified", hoist_verified_text(o->verified));
+    json_builder_set_member_name(json, "done");
+    json_builder_add_boolean_value(json, o->done);
+    json_builder_end_object(json);
+}
+
+/* When it is more than one; else the row says it all. */
+static void add_objects(JsonBuilder *json, const HoistRow *row)
+{
+    if (row->n_objects == 0)
+        return;
+    json_builder_set_member_name(json, "objects");
+    json_builder_begin_array(json);
+    for (unsigned i = 0; i < row->n_objects; i++)
+        add_object(json, &row->objects[i]);
+    json_builder_end_array(json);
+}
+
 static void add_done(JsonBuilder *json, const HoistRow *row)
 {
     add_bytes(json, "key", row->key);
@@ -108,6 +138,7 @@ static void add_done(JsonBuilder *json, const HoistRow *row)
     add_text(json, "version", row->version);
     add_number(json, "bytes", (int64_t)row->bytes);
     add_text(json, "verified", hoist_verified_text(row->verified));
+    add_objects(json, row);
 }
 
 static void json_row(const HoistRow *row, HoistRowChange change, GString *text)
@@ -124,6 +155,8 @@ static void json_row(const HoistRow *row, HoistRowChange change, GString *text)
         add_number(json, "source_bytes", (int64_t)row->source_bytes);
         add_number(json, "bytes", (int64_t)row->bytes);
         add_text(json, "recipe", row->recipe);
+        add_objects(json, row);
+        add_text(json, "note", row->note);
         break;
     case HOIST_ROW_PROGRESS:
         add_number(json, "acked", (int64_t)row->acked_bytes);
@@ -138,6 +171,7 @@ static void json_row(const HoistRow *row, HoistRowChange change, GString *text)
         break;
     case HOIST_ROW_DONE:
         add_done(json, row);
+        add_text(json, "recipe", row->recipe);
         add_text(json, "note", row->note);
         break;
     case HOIST_ROW_FAILED:
@@ -173,6 +207,7 @@ static void json_event(const Report *r, const HoistEvent *ev, GString *text)
     case HOIST_EVENT_PREVIEW:
     case HOIST_EVENT_LIST:
     case HOIST_EVENT_IDLE:
+    case HOIST_EVENT_PICTURE:
         return;
     }
     json_end(json, text);
@@ -254,6 +289,8 @@ static void plain_done(const Report *r, const HoistRow *row, GString *text)
     if (row->started_ns > 0 && seconds > 0)
         g_string_append_printf(text, " %s", fmt_rate((double)row->bytes / seconds).s);
     add_shown(text, row->url != NULL ? row->url : row->key);
+    if (row->n_objects > 1)
+        g_string_append_printf(text, " and %s", fmt_plural(row->n_objects - 1, "other object").s);
     g_string_append_printf(text, " (%s", hoist_verified_text(row->verified));
     if (row->note != NULL) {
         g_string_append_c(text, ';');
@@ -372,6 +409,7 @@ static void plain_event(Report *r, const HoistEvent *ev, int64_t now_us, int64_t
     case HOIST_EVENT_PREVIEW:
     case HOIST_EVENT_LIST:
     case HOIST_EVENT_IDLE:
+    case HOIST_EVENT_PICTURE:
         break;
     }
 }
