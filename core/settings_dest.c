@@ -218,19 +218,11 @@ static bool check_secrets(const HoistSettings *s, const DestOps *ops, const void
     return unfit(s, origin, cause, error);
 }
 
-static bool pictures_fit(const HoistSettings *s, GError **error)
-{
-    Renditions r = { 0 };
-    const bool fit = settings_renditions(s, &r, error);
-    renditions_clear(&r);
-    return fit;
-}
-
 bool settings_check_dest(const HoistSettings *s, const AwsConfig *aws, char **warning_out, GError **error)
 {
     g_autoptr(GError) cause = NULL;
     g_autoptr(DestConf) conf = settings_dest(s, error);
-    if (conf == NULL || !pictures_fit(s, error))
+    if (conf == NULL)
         return false;
     const DestOps *ops = dest_by_scheme(conf->scheme);
     if (!check_heeded(s, ops, error))
@@ -243,7 +235,17 @@ bool settings_check_dest(const HoistSettings *s, const AwsConfig *aws, char **wa
     return ready;
 }
 
+static bool pictures_fit(const HoistSettings *s, GError **error)
+{
+    Renditions r = { 0 };
+    const bool fit = settings_renditions(s, &r, error);
+    renditions_clear(&r);
+    return fit;
+}
+
 bool hoist_settings_check_dest(const HoistSettings *s, char **warning_out, GError **error)
 {
+    if (!pictures_fit(s, error))
+        return false;
     return settings_check_dest(s, NULL, warning_out, error); /* keys of AWS are looked for when the queue runs, as the AWS tools do */
 }

@@ -115,7 +115,7 @@ static bool add_recipe(const HoistSettings *s, Renditions *out, const char *opti
     ImgRecipe r;
     g_autofree char *why = NULL, *changes = changes_of(s), *shown = hoist_text(name);
     const char *group = settings_images_group(s, name);
-    if (!(group != NULL ? recipe_parse(group, &r, &why) : recipe_preset(name, &r))) {
+    if (!(group != NULL ? recipe_parse(group, &r, NULL) : recipe_preset(name, &r))) {
         g_autofree char *list = g_strjoinv(", ", (char **)recipe_presets);
         why = g_strdup_printf("there is no recipe \"%s\"; allowed: %s%s or the NAME of an [images NAME] of config.ini", shown, list,
                               g_str_equal(option, "images") ? ", none" : "");
