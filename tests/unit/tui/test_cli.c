@@ -119,8 +119,8 @@ static void setup(Fixture *f, gconstpointer data)
     f->dir = g_dir_make_tmp("hoist-cli-XXXXXX", NULL);
     g_autofree char *endpoint = g_strdup_printf("http://127.0.0.1:%u", peer.port);
     static const char *const places[] = { "HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME" };
-    static const char *const cleared[] = { "HOIST_TO",   "AWS_PROFILE", "AWS_SESSION_TOKEN", "http_proxy",
-                                           "HTTP_PROXY", "all_proxy",   "ALL_PROXY" };
+    static const char *const cleared[] = { "HOIST_TO",   "HOIST_IMAGES", "AWS_PROFILE", "AWS_SESSION_TOKEN",
+                                           "http_proxy", "HTTP_PROXY",   "all_proxy",   "ALL_PROXY" };
     f->env = g_get_environ();
     for (unsigned i = 0; i < G_N_ELEMENTS(places); i++)
         f->env = g_environ_setenv(f->env, places[i], f->dir, TRUE);
