@@ -51,6 +51,7 @@ class Dash:
 
     def __init__(self, t, hoist, *args, width=80, height=24, env=None, answer=b""):
         self.hoist, self.raw, self.lock, self.answer = hoist, bytearray(), threading.Lock(), answer
+        self.held = b""
         self.screen = Screen(width, height)
         self.stream = Stream(self.screen)
         self.master, slave = os.openpty()
@@ -114,10 +115,18 @@ class Dash:
             with self.lock:
                 asked = self.raw.count(b"\x1b[c")
                 self.raw += piece
-                self.stream.feed(piece)
+                self.stream.feed(self._without_pictures(piece))
                 asked = self.raw.count(b"\x1b[c") - asked
             if asked and self.answer:
                 os.write(self.master, self.answer)
+
+    def _without_pictures(self, piece):
+        """pyte would show the bytes of kitty's pictures."""
+        text = re.sub(rb"\x1b_.*?\x1b\\", b"", self.held + piece, flags=re.S)
+        begin = text.find(b"\x1b_")
+        begin = begin if begin >= 0 else len(text) - text.endswith(b"\x1b")
+        self.held = text[begin:]
+        return text[:begin]
 
     def lines(self):
         with self.lock:
