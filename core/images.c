@@ -262,11 +262,12 @@ static void wait_for_one(Run *run)
 /* ------------------------------------------------------------------ files */
 
 /* fd stays the caller's. */
-static char *type_of(int fd, const char *path)
+static char *type_of(const Run *run, int fd, const char *path)
 {
     char head[MIME_HEAD_BYTES];
     const ssize_t n = pread(fd, head, sizeof head, 0);
-    return mime_of(path, head, n > 0 ? (size_t)n : 0);
+    const bool by_rule = settings_is_set(run->settings, "types");
+    return (by_rule ? mime_by_content : mime_of)(path, head, n > 0 ? (size_t)n : 0);
 }
 
 /* Takes item. */
@@ -296,7 +297,7 @@ static void look_at(Run *run, Item *item)
         tell_failed(run, item, error->message);
         return;
     }
-    item->image.type = type_of(fd, item->image.path);
+    item->image.type = type_of(run, fd, item->image.path);
     if (!settings_type_allowed(run->settings, item->image.type)) {
         item_free(item);
     } else if (!imgpool_takes(item->image.type, run->renditions.vectors)) {
