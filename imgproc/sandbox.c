@@ -46,7 +46,7 @@ void sandbox_begin(int keep)
 
 /* Rights by ABI version; the header of the build machine may know fewer than the kernel. Nobody is given any, so whatever a ruleset handles
  * is refused. */
-static void landlock_nothing(SandboxFacts *facts)
+void sandbox_landlock(SandboxFacts *facts)
 {
     const long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (abi < 1)
@@ -214,7 +214,7 @@ bool sandbox_enter(SandboxFacts *facts_out)
         limit(RLIMIT_AS, (rlim_t)SANDBOX_MEMORY_MIB_MAX << 20);
     limit(RLIMIT_FSIZE, SANDBOX_OUTPUT_BYTES_MAX);
     sandbox_allow_cpu(SANDBOX_IDLE_CPU_S);
-    landlock_nothing(facts_out);
+    sandbox_landlock(facts_out);
     limit(RLIMIT_NOFILE, SANDBOX_FILES_MAX);
     const bool filtered = filter_calls();
     ask_kernel(facts_out);

@@ -36,5 +36,7 @@ typedef struct {
 void sandbox_begin(int keep);
 /* *facts_out is filled in either case. False only when the seccomp filter could not be built or loaded although the kernel has seccomp. */
 bool sandbox_enter(SandboxFacts *facts_out);
+/* Landlock alone, which sandbox_enter includes; fills in its own fields. Needs sandbox_begin. */
+void sandbox_landlock(SandboxFacts *facts);
 /* CPU seconds this process may still use; then it is killed. */
 void sandbox_allow_cpu(unsigned seconds);
