@@ -1,9 +1,13 @@
 #include "hoist.h"
 
+#include <unistd.h>
+
 #include "build-config.h"
 #include "key.h"
+#include "mime.h"
 #include "scan.h"
 #include "settings.h"
+#include "source.h"
 #include "store.h"
 #include "transfer.h"
 
@@ -22,6 +26,8 @@ typedef struct {
     GPtrArray *skipped;
     const char *template;
     const DestConf *conf;
+    const HoistSettings *settings;
+    bool types; /* only certain ones are sent */
     int64_t now_s;
 } DryRun;
 
@@ -37,12 +43,37 @@ static void dry_skip(DryRun *d, const ScanFile *file)
     g_ptr_array_add(d->skipped, ev);
 }
 
+/* What cannot be read is told when it is sent. */
+static bool type_allowed(const DryRun *d, ScanFile *file)
+{
+    char head[MIME_HEAD_BYTES];
+    SourceId id;
+    const int fd = source_open(file->path, &id, NULL);
+    const ssize_t n = fd < 0 ? -1 : read(fd, head, sizeof head);
+    if (fd >= 0)
+        close(fd);
+    g_autofree char *type = n < 0 ? NULL : mime_by_content(file->path, head, (size_t)n);
+    if (type == NULL || settings_type_allowed(d->settings, type))
+        return true;
+    fault_set(&file->error, FAULT_TYPE, "its type %s is not among --types", type);
+    file->by_rule = true;
+    return false;
+}
+
 static bool dry_file(const ScanFile *file, void *ctx)
 {
     DryRun *d = ctx;
     if (file->error != NULL) {
         dry_skip(d, file);
         return true;
+    }
+    if (d->types) {
+        ScanFile judged = *file;
+        if (!type_allowed(d, &judged)) {
+            dry_skip(d, &judged);
+            g_error_free(judged.error);
+            return true;
+        }
     }
     const KeyFacts facts = { .relpath = file->name, .now_s = d->now_s };
     g_autofree char *short_key = key_expand(d->template, &facts);
@@ -54,6 +85,7 @@ static bool dry_file(const ScanFile *file, void *ctx)
                            .dest = d->conf->name,
                            .source_bytes = file->src.size_bytes,
                            .bytes = file->src.size_bytes,
+                           .prepared_pct = -1,
                            .eta_s = -1,
                            .retry_in_ms = -1 };
     d->totals->files[HOIST_QUEUED]++;
@@ -68,7 +100,10 @@ bool hoist_dry_run(const HoistSettings *settings, char **paths, HoistDryRun each
     if (conf == NULL)
         return false;
     *totals_out = (HoistTotals){ .eta_s = -1 };
-    DryRun d = { each, ctx, totals_out, skipped_out, settings_key_template(settings), conf, g_get_real_time() / G_USEC_PER_SEC };
+    const bool types = hoist_settings_get(settings, "types") != NULL;
+    DryRun d = {
+        each, ctx, totals_out, skipped_out, settings_key_template(settings), conf, settings, types, g_get_real_time() / G_USEC_PER_SEC
+    };
     g_auto(GStrv) include = hoist_settings_list(settings, "include");
     g_auto(GStrv) exclude = hoist_settings_list(settings, "exclude");
     const ScanFilter filter = { include, exclude, hoist_settings_number(settings, "max-size") };
