@@ -6,6 +6,7 @@ enum {
     POINTS_MAX = 5, /* samples of one size */
     NEAR = 2,       /* steps of quality; between, log(bytes) is a line */
     RESIZES_MAX = 6,
+    TRIES_MAX = 3, /* of one of them */
 };
 
 static const double aim_first = 0.97;  /* of the limit: a guess by the sample is that good, nearly always */
@@ -14,6 +15,7 @@ static const double near_enough = 0.90;
 static const double in_reach = 1.03;  /* a guess above the limit that an encode may yet prove wrong */
 static const double slope = 1.0 / 45; /* of log(bytes) over quality, until a second sample tells better */
 static const double growth = 1.7;     /* bytes go with the edge to the power of this: what is finer costs more a pixel */
+static const double growth_least = 1.0, fair = 1.15;
 static const double smaller_at_least = 0.93;
 
 typedef struct {
@@ -129,17 +131,33 @@ static bool search_quality(Search *s)
     return true;
 }
 
-/* Where the quality that is in the middle, rather at the upper end, should fit. */
+static double excess_at(const Search *s, unsigned quality)
+{
+    return whole_log(s, quality) - log(aim_first * (double)s->ask->limit_bytes);
+}
+
+/* To where a quality between most and least should fit. Noise vanishes faster with the pixels than anything else: a second try knows how
+ * fast. */
 static bool resize(Search *s)
 {
     const unsigned middle = s->ask->min_quality + (s->ask->quality - s->ask->min_quality) * 3 / 4;
-    const double excess = whole_log(s, middle) - log(aim_first * (double)s->ask->limit_bytes);
-    const double scale = exp(-excess / growth);
-    if (!s->ops->resize(s->ctx, scale < smaller_at_least ? scale : smaller_at_least, &s->least))
-        return false;
-    s->n_points = 0;
+    double excess = excess_at(s, middle), scale = exp(-excess / growth);
+    scale = scale < smaller_at_least ? scale : smaller_at_least;
+    for (unsigned i = 0; i < TRIES_MAX; i++) {
+        if (!s->ops->resize(s->ctx, scale, &s->least))
+            return false;
+        s->n_points = 0;
+        if (!add_point(s, middle))
+            return false;
+        const double left = excess_at(s, middle);
+        if ((s->least && left > 0) || fabs(left) < log(fair))
+            break;
+        const double growth_seen = (excess - left) / -log(scale);
+        scale = exp(-left / (growth_seen > growth_least ? growth_seen : growth_least));
+        excess = left;
+    }
     s->most = s->ask->quality;
-    return add_point(s, middle);
+    return true;
 }
 
 bool fit_search(const FitAsk *ask, const FitOps *ops, void *ctx, bool *fits_out)

@@ -23,7 +23,7 @@ typedef struct {
     bool (*encode)(void *ctx, unsigned quality, uint64_t *bytes_out);
     /* The same by a sample, times its share of the pixels. */
     bool (*sample)(void *ctx, unsigned quality, uint64_t *bytes_out);
-    /* The picture with both edges `scale` (below 1) times those that it has now, or as far as that goes. *least_out: no further. */
+    /* The picture with both edges `scale` times those that it has now, made from the first one, or as far as that goes. *least_out: it cannot be smaller. */
     bool (*resize)(void *ctx, double scale, bool *least_out);
 } FitOps;
 

@@ -218,9 +218,10 @@ static bool fit_resize(void *ctx, double scale, bool *least_out)
 {
     Rendition *r = ctx;
     const unsigned edge_px = pixels_edge(r->pixels);
-    const unsigned wanted = MAX((unsigned)(edge_px * scale), EDGE_FLOOR_PX);
-    *least_out = wanted <= EDGE_FLOOR_PX;
-    return wanted >= edge_px || resize_to(r, wanted);
+    const unsigned most_px = pixels_edge(r->whole), least_px = MIN(EDGE_FLOOR_PX, most_px);
+    const unsigned wanted = (unsigned)CLAMP(edge_px * scale, least_px, most_px);
+    *least_out = wanted <= least_px;
+    return wanted == edge_px || resize_to(r, wanted);
 }
 
 /* Until it is within the limit. False: failed or out of time. */

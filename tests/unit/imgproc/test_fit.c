@@ -54,9 +54,8 @@ static bool sample(void *ctx, unsigned quality, uint64_t *bytes_out)
 static bool resize(void *ctx, double scale, bool *least_out)
 {
     Model *m = ctx;
-    g_assert_cmpfloat(scale, <, 1);
     m->resizes++;
-    m->edge = fmax(LEAST_EDGE, m->edge * scale);
+    m->edge = fmin(FIRST_EDGE, fmax(LEAST_EDGE, m->edge * scale));
     *least_out = m->edge <= LEAST_EDGE;
     for (unsigned i = 0; i < m->encodes; i++)
         m->asked[i] = 0;
@@ -124,6 +123,21 @@ static void test_fewer_pixels_only_below_the_floor(void)
     g_assert_cmpuint(m.resizes, >, 0);
     g_assert_cmpuint(m.encodes, <=, 3);
     g_assert_cmpfloat((double)m.best, >=, 0.75 * (double)m.limit);
+}
+
+/* Noise goes with the pixels: twice as fast as expected, or half. */
+static void test_size_is_found_for_any_picture(void)
+{
+    for (double growth = 1.2; growth < 3.5; growth += 0.3)
+        for (double part = 0.4; part > 0.1; part *= 0.8) {
+            Model m = model(1, (uint64_t)(1000000 * part));
+            bool fits;
+            m.growth = growth;
+            g_assert_true(search(&m, true, &fits));
+            g_assert_true(fits);
+            g_assert_cmpuint(m.encodes, <=, 3);
+            g_assert_cmpfloat((double)m.best, >=, 0.8 * (double)m.limit);
+        }
 }
 
 static void test_no_encode_for_what_is_out_of_reach(void)
@@ -200,6 +214,7 @@ int main(int argc, char **argv)
     g_test_add_func("/fit/limits-are-met", test_limits_are_met);
     g_test_add_func("/fit/lands-close-with-one-encode-more", test_lands_close_with_one_encode_more);
     g_test_add_func("/fit/fewer-pixels-only-below-the-floor", test_fewer_pixels_only_below_the_floor);
+    g_test_add_func("/fit/size-is-found-for-any-picture", test_size_is_found_for_any_picture);
     g_test_add_func("/fit/no-encode-for-what-is-out-of-reach", test_no_encode_for_what_is_out_of_reach);
     g_test_add_func("/fit/hopeless-ends-with-the-smallest", test_hopeless_ends_with_the_smallest);
     g_test_add_func("/fit/one-quality-only", test_one_quality_only);
