@@ -26,6 +26,8 @@ SRGB = ImageCms.createProfile("sRGB")
 class Picture:
     """A file as Pillow understands it. format is None: it is no picture. broken: why it cannot be read to its end."""
 
+    presses = []        # CMYK profiles that were met
+
     def __init__(self, path):
         self.path = os.fspath(path)
         self.bytes = os.path.getsize(path)
@@ -55,6 +57,8 @@ class Picture:
                 self.durations = [frame.info.get("duration", 0) for frame in ImageSequence.Iterator(im) if frame.load() or True]
             else:
                 im.load()
+            if self.mode == "CMYK" and self.icc:
+                self.presses.append(self.icc)
             self.alpha = has_alpha(im) and im.convert("RGBA").getchannel("A").getextrema()[0] < 255
         except Exception as why:
             self.broken = str(why) or type(why).__name__
@@ -74,11 +78,22 @@ class Picture:
         scale = min(1, edge / max(w, h)) if edge else 1
         return max(1, round(w * scale)), max(1, round(h * scale))
 
-    def look(self, background=(255, 255, 255), frame=0, alpha=False):
+    def look(self, background=(255, 255, 255), alpha=False):
         with Image.open(self.path) as im:
-            if frame:
-                im.seek(frame)
             return look(im, background, alpha)
+
+    def looks(self, background=(255, 255, 255)):
+        """All that a careful reader may make of its colours: by either of the intents that photographs are converted with; without its profile when
+        that is malformed (an intent that does not exist: libpng and browsers drop it); CMYK without a profile by any that a press has."""
+        with Image.open(self.path) as im:
+            if im.mode == "CMYK" and not self.icc:
+                return [look(im, background, profile=icc, intent=i) for icc in Picture.presses for i in (0, 1)] or [look(im, background)]
+            found = [look(im, background)]
+            if self.icc:
+                found.append(look(im, background, intent=ImageCms.Intent.RELATIVE_COLORIMETRIC))
+            if self.icc and int.from_bytes(self.icc[64:68], "big") > 3:
+                found.append(look(im, background, profile=b""))
+            return found
 
     def shown(self):
         """(end of its time in ms, look) of every frame."""
@@ -104,8 +119,8 @@ def eight_bits(im):
     return im
 
 
-def look(im, background=(255, 255, 255), alpha=False):
-    icc = im.info.get("icc_profile")
+def look(im, background=(255, 255, 255), alpha=False, profile=None, intent=ImageCms.Intent.PERCEPTUAL):
+    icc = im.info.get("icc_profile") if profile is None else profile
     im = ImageOps.exif_transpose(im)
     im = eight_bits(im)
     channel = im.convert("RGBA").getchannel("A") if has_alpha(im) else None
@@ -119,7 +134,7 @@ def look(im, background=(255, 255, 255), alpha=False):
             space = profile.profile.xcolor_space.strip()
             wanted = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}.get(space)
             if wanted == im.mode:
-                im = ImageCms.profileToProfile(im, profile, SRGB, outputMode="RGB")
+                im = ImageCms.profileToProfile(im, profile, SRGB, renderingIntent=intent, outputMode="RGB")
     im = im.convert("RGB")
     if alpha:
         return im, channel
