@@ -63,6 +63,9 @@ static ChafaCanvas *canvas_for(const MosaicLook *look, int width, int height, in
     chafa_canvas_config_set_geometry(config, width, height);
     chafa_canvas_config_set_cell_geometry(config, cell_width_px, cell_height_px);
     chafa_canvas_config_set_canvas_mode(config, mode_of(look));
+    /* by distance in RGB the cube of 256 turns a blue sky purple and a dark green grey */
+    const bool cube = mode_of(look) == CHAFA_CANVAS_MODE_INDEXED_240;
+    chafa_canvas_config_set_color_space(config, cube ? CHAFA_COLOR_SPACE_DIN99D : CHAFA_COLOR_SPACE_RGB);
     chafa_canvas_config_set_pixel_mode(config, pixels_of(look->graphics));
     chafa_canvas_config_set_symbol_map(config, symbols);
     ChafaCanvas *canvas = chafa_canvas_new(config);

@@ -108,8 +108,10 @@ static void draw_fault(Pen *p, const HoistRow *row)
     gap(p);
 }
 
-static char *size_text(const HoistRow *row)
+static char *size_text(const HoistRow *row, unsigned objects)
 {
+    if (objects > 0 && row->bytes != row->source_bytes)
+        return g_strdup_printf("%s → %s in %u objects", fmt_size(row->source_bytes).s, fmt_size(row->bytes).s, objects);
     if (row->bytes == row->source_bytes || row->bytes == 0 || row->source_bytes == 0)
         return g_strdup(fmt_size(MAX(row->bytes, row->source_bytes)).s);
     const double change = 100.0 * ((double)row->bytes - (double)row->source_bytes) / (double)row->source_bytes;
@@ -179,7 +181,9 @@ static void draw_recipe(Pen *p, const HoistRow *row)
 static void draw_facts(Ui *ui, Pen *p, const HoistRow *row)
 {
     g_autofree char *source = tilde_path(row->path);
-    g_autofree char *size = size_text(row);
+    unsigned objects = 0;
+    model_objects(ui->model, &objects);
+    g_autofree char *size = size_text(row, objects);
     g_autofree char *parts = row->parts > 0 ? g_strdup_printf("%u of %u", row->parts_done, row->parts) : NULL;
     g_autofree char *tries = row->tries > 1 ? g_strdup_printf("%u of %u", row->tries, row->max_tries) : NULL;
     line(p, "source", ROLE_TEXT, CUT_MIDDLE, source);
