@@ -120,29 +120,49 @@ static bool put_file(const Run *run, const char *from, const char *to, bool orig
     return g_file_copy(source, target, original ? G_FILE_COPY_NONE : G_FILE_COPY_TARGET_DEFAULT_PERMS, NULL, NULL, NULL, error);
 }
 
-/* Writes to out_dir/key, or to the first number that is free; *key becomes what it is. */
-static bool put(const Run *run, const char *from, char **key, bool original, GError **error)
+static char *path_of(const Run *run, const char *key, unsigned number)
 {
-    g_autofree char *wanted = g_steal_pointer(key);
-    for (unsigned n = 1; n < NUMBERS_MAX; n++) {
-        g_autofree char *name = n == 1 ? g_strdup(wanted) : key_numbered(wanted, n);
-        g_autofree char *path = g_build_filename(run->out_dir, name, NULL);
+    g_autofree char *name = number == 1 ? g_strdup(key) : key_numbered(key, number);
+    return g_build_filename(run->out_dir, name, NULL);
+}
+
+/* All objects under this number, or none. */
+static bool put_numbered(const Run *run, const HoistImage *image, char *const *from, unsigned number, GError **error)
+{
+    for (unsigned i = 0; i < image->n_objects; i++) {
+        g_autofree char *path = path_of(run, image->objects[i].key, number);
         g_autofree char *folder = g_path_get_dirname(path);
-        g_autoptr(GError) cause = NULL;
-        if (g_mkdir_with_parents(folder, 0777) != 0) {
+        if (g_mkdir_with_parents(folder, 0777) != 0)
             g_set_error(error, G_IO_ERROR, (int)g_io_error_from_errno(errno), "%s: %s", folder, g_strerror(errno));
-            break;
+        else if (put_file(run, from[i], path, g_str_equal(from[i], image->path), error))
+            continue;
+        for (unsigned k = 0; k < i; k++) {
+            g_autofree char *written = path_of(run, image->objects[k].key, number);
+            g_unlink(written);
         }
-        if (put_file(run, from, path, original, &cause)) {
-            *key = g_steal_pointer(&name);
-            return true;
-        }
-        if (!g_error_matches(cause, G_IO_ERROR, G_IO_ERROR_EXISTS)) {
-            g_propagate_error(error, g_steal_pointer(&cause));
-            break;
-        }
+        return false;
     }
-    *key = g_steal_pointer(&wanted);
+    return true;
+}
+
+/* The same number for all objects of a file: the first under which none is there. */
+static bool put(const Run *run, const HoistImage *image, char *const *from, GError **error)
+{
+    for (unsigned number = 1; number < NUMBERS_MAX; number++) {
+        g_autoptr(GError) cause = NULL;
+        if (!put_numbered(run, image, from, number, &cause)) {
+            if (g_error_matches(cause, G_IO_ERROR, G_IO_ERROR_EXISTS))
+                continue;
+            g_propagate_error(error, g_steal_pointer(&cause));
+            return false;
+        }
+        for (unsigned i = 0; number > 1 && i < image->n_objects; i++) {
+            g_autofree char *key = image->objects[i].key;
+            image->objects[i].key = key_numbered(key, number);
+        }
+        return true;
+    }
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_EXISTS, "too many files want the name %s", image->objects[0].key);
     return false;
 }
 
@@ -152,61 +172,91 @@ static bool is_of_disk(const GError *error)
            g_error_matches(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED);
 }
 
-/* As the engine names objects: the only one keeps the name of its file, several have the names of their renditions. */
-static char *key_of(const Run *run, const char *relpath, const char *rendition, const char *extension)
+static char *plain_key(const Run *run, const char *relpath)
 {
     const KeyFacts facts = { .relpath = relpath, .now_s = run->now_s };
-    const bool several = run->renditions.n > 1;
-    g_autofree char *whole = key_expand(run->template, &facts);
-    if (!several)
-        return extension != NULL ? key_of_result(whole, extension) : g_steal_pointer(&whole);
-    const char *dot = strrchr(relpath, '.'), *slash = strrchr(relpath, '/');
-    const char *own = dot != NULL && (slash == NULL || dot > slash + 1) ? dot + 1 : "";
-    g_autofree char *pattern = key_pattern(run->template, &facts);
-    return key_of_pattern(pattern, rendition, extension != NULL ? extension : own);
+    return key_expand(run->template, &facts);
+}
+
+static const char *extension_of(const char *relpath)
+{
+    const char *slash = strrchr(relpath, '/'), *name = slash != NULL ? slash + 1 : relpath, *dot = strrchr(name, '.');
+    return dot != NULL && dot != name ? dot + 1 : "";
+}
+
+/* As the engine names objects: the only one keeps the name of its file, several have the names of their renditions. */
+static char *rendition_key(const Run *run, const char *relpath, const char *rendition, const char *extension)
+{
+    const KeyFacts facts = { .relpath = relpath, .now_s = run->now_s };
+    if (run->renditions.n > 1 || strstr(run->template, "{rendition}") != NULL) {
+        g_autofree char *pattern = key_pattern(run->template, &facts);
+        return key_of_pattern(pattern, rendition, extension != NULL ? extension : extension_of(relpath));
+    }
+    g_autofree char *plain = plain_key(run, relpath);
+    return extension != NULL ? key_of_result(plain, extension) : g_steal_pointer(&plain);
 }
 
 /* ------------------------------------------------------------------ results */
 
-static bool put_object(Run *run, Item *item, HoistObject *o, const char *staged)
+/* key: taken. */
+static HoistObject *add_object(Item *item, const char *name, char *key)
 {
+    HoistObject *o = &item->image.objects[item->image.n_objects++];
+    o->name = g_strdup(name);
+    o->key = key;
+    o->bytes = item->image.bytes;
+    return o;
+}
+
+static void add_rendition(Run *run, Item *item, const char *name, const ImgObject *from)
+{
+    HoistObject *o = add_object(item, name, rendition_key(run, item->image.name, name, from->extension));
+    o->recipe = g_strdup(from->recipe);
+    o->note = g_strdup(from->note);
+    o->bytes = from->staged != NULL ? from->staged_bytes : item->image.bytes;
+    o->format = from->picture.format != IMG_FORMAT_NONE ? img_format_name((ImgFormat)from->picture.format) : NULL;
+    o->width_px = from->picture.width_px;
+    o->height_px = from->picture.height_px;
+    o->frames = from->picture.frames;
+    o->quality = from->picture.quality;
+    o->encodes = from->picture.encodes;
+    o->cleaned = from->picture.cleaned;
+}
+
+/* What becomes of the file. When nothing was made of it, it goes once, as it is. */
+static void list_objects(Run *run, Item *item, const ImgOutcome *o)
+{
+    bool any_made = false;
+    for (unsigned i = 0; i < o->n; i++)
+        any_made = any_made || o->objects[i].staged != NULL;
+    item->image.objects = g_new0(HoistObject, o->n + 1);
+    for (unsigned i = 0; i < (any_made ? o->n : 1); i++)
+        add_rendition(run, item, run->renditions.list[i].name, &o->objects[i]);
+    if (!any_made) {
+        g_free(item->image.objects[0].key);
+        item->image.objects[0].key = plain_key(run, item->image.name);
+    }
+    if (!run->renditions.keep_original)
+        return;
+    g_autofree char *plain = plain_key(run, item->image.name);
+    add_object(item, "original", g_strconcat(run->original_prefix, plain, NULL));
+}
+
+static void put_objects(Run *run, Item *item, const ImgOutcome *o)
+{
+    g_autoptr(GPtrArray) from = g_ptr_array_new_with_free_func(g_free);
     g_autoptr(GError) error = NULL;
-    g_autofree char *from = staged != NULL ? imgpool_staged_path(run->pool, staged) : g_strdup(item->image.path);
-    if (run->out_dir == NULL || put(run, from, &o->key, staged == NULL, &error))
-        return true;
-    g_free(item->image.failed);
+    for (unsigned i = 0; i < item->image.n_objects; i++) {
+        const char *staged = i < o->n ? o->objects[i].staged : NULL;
+        g_ptr_array_add(from, staged != NULL ? imgpool_staged_path(run->pool, staged) : g_strdup(item->image.path));
+    }
+    if (put(run, &item->image, (char *const *)from->pdata, &error))
+        return;
+    if (is_of_disk(error))
+        no_room(run, "cannot write", error->message);
     item->image.failed = g_strdup_printf("cannot be written: %s", error->message);
-    return is_of_disk(error) ? no_room(run, "cannot write", error->message) : true;
-}
-
-static void add_object(Run *run, Item *item, const char *name, ImgObject *from)
-{
-    HoistObject *o = &item->image.objects[item->image.n_objects++];
-    const bool made = from->staged != NULL;
-    *o = (HoistObject){ .name = g_strdup(name),
-                        .key = key_of(run, item->image.name, name, made ? from->extension : NULL),
-                        .recipe = g_strdup(from->recipe),
-                        .bytes = made ? from->staged_bytes : item->image.bytes,
-                        .format = from->picture.format != IMG_FORMAT_NONE ? img_format_name((ImgFormat)from->picture.format) : NULL,
-                        .width_px = from->picture.width_px,
-                        .height_px = from->picture.height_px,
-                        .frames = from->picture.frames,
-                        .quality = from->picture.quality,
-                        .encodes = from->picture.encodes,
-                        .cleaned = from->picture.cleaned,
-                        .note = g_strdup(from->note) };
-    put_object(run, item, o, from->staged);
-    if (made)
-        imgpool_release(run->pool, from->staged);
-}
-
-static void add_original(Run *run, Item *item)
-{
-    HoistObject *o = &item->image.objects[item->image.n_objects++];
-    const KeyFacts facts = { .relpath = item->image.name, .now_s = run->now_s };
-    g_autofree char *key = key_expand(run->template, &facts);
-    *o = (HoistObject){ .name = g_strdup("original"), .key = g_strconcat(run->original_prefix, key, NULL), .bytes = item->image.bytes };
-    put_object(run, item, o, NULL);
+    while (item->image.n_objects > 0)
+        object_clear(&item->image.objects[--item->image.n_objects]);
 }
 
 static void on_outcome(Run *run, ImgOutcome *o)
@@ -222,11 +272,12 @@ static void on_outcome(Run *run, ImgOutcome *o)
         tell_failed(run, item, o->failed);
         return;
     }
-    item->image.objects = g_new0(HoistObject, o->n + 1);
+    list_objects(run, item, o);
+    if (run->out_dir != NULL)
+        put_objects(run, item, o);
     for (unsigned i = 0; i < o->n; i++)
-        add_object(run, item, run->renditions.list[i].name, &o->objects[i]);
-    if (run->renditions.keep_original)
-        add_original(run, item);
+        if (o->objects[i].staged != NULL)
+            imgpool_release(run->pool, o->objects[i].staged);
     if (run->error == NULL)
         tell(run, item);
     else

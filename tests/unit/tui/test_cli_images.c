@@ -155,6 +155,11 @@ static void test_renditions_and_the_original(Case *c, gconstpointer data)
                     ==, 0);
     g_assert_true(is_there(c, "a@web.webp") && is_there(c, "a@thumb.webp") && is_there(c, "originals/a.jpg"));
     g_assert_cmpuint(count_files(c->out), ==, 3);
+    g_autofree char *one = g_build_filename(c->out, "a@web.webp", NULL);
+    g_assert_cmpint(g_unlink(one), ==, 0);
+    g_assert_cmpint(run(c, NULL, NULL, ARGS("--out", c->out, "--renditions", "web,thumb", "--format", "webp", "a.jpg")), ==, 0);
+    g_assert_true(is_there(c, "a@web-2.webp") && is_there(c, "a@thumb-2.webp")); /* one number for all of a file */
+    g_assert_cmpuint(count_files(c->out), ==, 4);
 }
 
 /* The folder that is written to lies below the one that is read. */
