@@ -107,7 +107,8 @@ static bool decodes(const char *path)
     gsize size;
     const void *data = g_bytes_get_data(file, &size);
     double mean;
-    VipsImage *image = planted_kind(file) == KIND_OTHER ? NULL : vips_image_new_from_buffer(data, size, "fail_on=truncated", NULL);
+    VipsImage *image =
+        probe_format(planted_kind(file)) == IMG_FORMAT_NONE ? NULL : vips_image_new_from_buffer(data, size, "fail_on=truncated", NULL);
     const bool ok = image != NULL && vips_avg(image, &mean, NULL) == 0;
     g_clear_object(&image);
     vips_error_clear();
