@@ -7,7 +7,6 @@
 enum {
     REFRESH_US = 250 * 1000,       /* pages are read at most this often */
     REFRESH_TEXT_US = 2000 * 1000, /* when the store has to look into names */
-    WHOLE_US = 1000 * 1000,        /* objects of a moving file are read again */
     AGAIN_US = 500 * 1000,         /* after a change of state once more: its event may overtake its commit */
     WINDOW_MAX = 600,
     WINDOW_KEEP = 400,
@@ -38,7 +37,6 @@ static const struct {
 struct Model {
     int64_t now_us, wall_us; /* last told; wall clock minus monotonic */
     ModelPage page;
-    ModelWhole read_whole; /* or NULL */
     void *ctx;
     HoistTotals totals;
     Trend trend;
@@ -64,10 +62,7 @@ struct Model {
     bool touched; /* a person chose the row; until then the first one is selected */
     bool follow, range;
 
-    HoistRow *whole;  /* of the file whole_id, which was selected when it was read, or NULL: it is gone */
-    int64_t whole_id; /* 0 = none */
-    int64_t whole_us;
-    bool whole_stale;
+    Whole whole; /* of the selected file */
 };
 
 typedef struct {
@@ -122,9 +117,9 @@ Model *model_new(ModelPage page, void *ctx)
     return m;
 }
 
-void model_set_whole(Model *m, ModelWhole whole)
+void model_set_whole(Model *m, WholeRead read)
 {
-    m->read_whole = whole;
+    m->whole = (Whole){ .read = read, .ctx = m->ctx };
 }
 
 void model_free(Model *m)
@@ -137,7 +132,7 @@ void model_free(Model *m)
     g_hash_table_unref(m->told);
     marks_clear(&m->marks);
     g_queue_clear_full(&m->log, line_free);
-    hoist_row_free(m->whole);
+    whole_clear(&m->whole);
     g_free(m->filter);
     g_free(m->needle);
     g_free(m);
@@ -351,7 +346,7 @@ bool model_refresh(Model *m, int64_t now_us, GError **error)
         m->again_us = -1;
     g_hash_table_foreach_remove(m->told, is_old, m);
     m->read_us = now_us;
-    m->whole_stale = true;
+    m->whole.stale = true;
     return read_window(m, error);
 }
 
@@ -475,30 +470,11 @@ const ModelRow *model_selected(Model *m)
     return shown_at(m, m->selected);
 }
 
-/* Objects of a file that moves get done without an event of their own. */
-static bool whole_is_fresh(const Model *m, const HoistRow *row)
-{
-    const bool moving = (MOVING & BIT(row->state)) != 0 && m->whole != NULL && m->whole->n_objects > 0;
-    return m->whole_id == row->id && !m->whole_stale && !(moving && m->now_us - m->whole_us >= WHOLE_US);
-}
-
 const HoistObject *model_objects(Model *m, unsigned *n_out)
 {
     const ModelRow *mr = model_selected(m);
     *n_out = 0;
-    if (mr == NULL || m->read_whole == NULL)
-        return NULL;
-    if (!whole_is_fresh(m, mr->row)) {
-        hoist_row_free(m->whole);
-        m->whole = m->read_whole(m->ctx, mr->row->id, NULL);
-        m->whole_id = mr->row->id;
-        m->whole_us = m->now_us;
-        m->whole_stale = false;
-    }
-    if (m->whole == NULL || m->whole->n_objects < 2)
-        return NULL;
-    *n_out = m->whole->n_objects;
-    return m->whole->objects;
+    return mr == NULL ? NULL : whole_objects(&m->whole, mr->row->id, (MOVING & BIT(mr->row->state)) != 0, m->now_us, n_out);
 }
 
 bool model_more_above(Model *m)

@@ -11,13 +11,11 @@
 #include "core/hoist.h"
 #include "marks.h"
 #include "trend.h"
+#include "whole.h"
 
 /* As hoist_view_page; ctx is the HoistView there. */
 typedef GPtrArray *(*ModelPage)(void *ctx, const HoistFilter *filter, int64_t after_pos, int64_t after_id, bool backwards, unsigned n,
                                 GError **error);
-
-/* As hoist_view_row: a file with its objects. */
-typedef HoistRow *(*ModelWhole)(void *ctx, int64_t id, GError **error);
 
 typedef enum { TAB_ALL, TAB_ACTIVE, TAB_QUEUED, TAB_DONE, TAB_FAILED, TAB_PAUSED, N_TABS } ModelTab;
 
@@ -39,7 +37,7 @@ typedef struct {
 typedef struct Model Model;
 
 Model *model_new(ModelPage page, void *ctx);
-void   model_set_whole(Model *m, ModelWhole whole);      /* with the ctx of the pages; without it rows have no objects */
+void   model_set_whole(Model *m, WholeRead read);        /* with the ctx of the pages; without it rows have no objects */
 void   model_free(Model *m);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Model, model_free)
 
