@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -165,7 +166,8 @@ static void check_worker(const Doctor *d)
     g_autofree char *path = imgworker_find(NULL);
     WireHello hello;
     if (!imgworker_hello(path, &hello, &error)) {
-        say(d, "picture worker", HOIST_CHECK_BAD, g_strdup_printf("%s: %s", path, error->message),
+        const bool named = strstr(error->message, path) != NULL;
+        say(d, "picture worker", HOIST_CHECK_BAD, g_strdup_printf("%s%s%s", named ? "" : path, named ? "" : ": ", error->message),
             "Install hoist-imgproc of the same version where hoist looks for it (HOIST_IMGPROC=PATH); --images none uploads without it.");
         return;
     }
