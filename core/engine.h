@@ -6,6 +6,7 @@
  * engine_image.c  pictures: to the workers, and what comes back
  * engine_objects.c  what becomes of one file when that is more than one object
  * engine_send.c   from a ready file to a confirmed object: the walk of upload.h, with its effects on the store
+ * engine_end.c    the ends of that walk: stored, begun anew, failed
  * engine_reap.c   uploads that are given up, aborted at the server
  * engine_cmd.c    wishes of clients
  * engine_tell.c   events for clients
@@ -234,7 +235,6 @@ unsigned engine_objects_there(const Job *job);                  /* that were lef
 
 /* engine_send.c */
 void    engine_go_on(Hoist *e, Job *job);                       /* in the slot that it has, with its next object */
-void    engine_was_there(Hoist *e, Job *job, const GError *why);        /* the object that it is at, which is to be left alone */
 void    engine_begin(Hoist *e);                                 /* free slots <- ready files */
 void    engine_begin_close(Hoist *e, Job *job);                 /* a COMPLETING one of an earlier run */
 bool    engine_plan(Hoist *e, Job *job, GError **error);
@@ -244,6 +244,13 @@ void    engine_send_outbox(Hoist *e);
 void    engine_read_answers(Hoist *e);
 void    engine_hashed(Hoist *e, JobRequest *rq, PrepTask *task);
 void    engine_leave_slot(Hoist *e, Job *job);
+
+/* engine_end.c */
+void    engine_take_result(Job *job);                           /* what is known of the object goes into the record */
+void    engine_finished(Hoist *e, Job *job);                    /* the object that it is at is stored */
+void    engine_was_there(Hoist *e, Job *job, const GError *why);        /* the object that it is at, which is to be left alone */
+void    engine_restart(Hoist *e, Job *job);
+void    engine_give_up(Hoist *e, Job *job);
 
 /* engine_reap.c */
 /* u: key, upload_id, nonce, memo, created_ns are read; id is the row, 0 = none of ours. job: CANCELLING until this is over; 0 = none. */
