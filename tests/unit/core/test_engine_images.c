@@ -137,7 +137,8 @@ static void test_keys_that_meet(void)
 {
     Puts puts = { 0 };
     g_autoptr(Rig) rig = rig_of_two(&puts);
-    g_autofree char *a = rig_copy(rig, PHOTO, "many/photo.jpg"), *b = rig_copy(rig, "images/photo/ladybird.jpg", "many/photo.jpeg");
+    g_free(rig_copy(rig, PHOTO, "many/photo.jpg"));
+    g_free(rig_copy(rig, "images/photo/ladybird.jpg", "many/photo.jpeg"));
     g_autofree char *c = rig_file(rig, "many/photo@thumb.webp", 100, 'c'), *folder = g_build_filename(rig->dir, "many", NULL);
     rig_open(rig, 0);
     rig_add(rig, folder, NULL);

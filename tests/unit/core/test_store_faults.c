@@ -462,8 +462,8 @@ static bool row_append_schema(sqlite3_stmt *row, void *ctx, GError **error)
 static char *schema_of(Store *st)
 {
     static const char *const sqls[] = {
-        "SELECT m.name,c.name||' '||c.type||' '||c.\"notnull\"||coalesce(c.dflt_value,'')||c.pk FROM sqlite_schema m,"
-        "pragma_table_info(m.name) c WHERE m.type='table' ORDER BY m.name,c.cid",
+        ("SELECT m.name,c.name||' '||c.type||' '||c.\"notnull\"||coalesce(c.dflt_value,'')||c.pk FROM sqlite_schema m,"
+         "pragma_table_info(m.name) c WHERE m.type='table' ORDER BY m.name,c.cid"),
         "SELECT name,sql FROM sqlite_schema WHERE type='index' AND sql IS NOT NULL ORDER BY name",
         "SELECT m.name,f.\"table\"||f.\"from\"||f.on_delete FROM sqlite_schema m,pragma_foreign_key_list(m.name) f ORDER BY 1,2",
     };
