@@ -12,7 +12,6 @@ enum {
 static const double aim_first = 0.97;  /* of the limit: a guess by the sample is that good, nearly always */
 static const double aim_again = 0.985; /* after an encode close by */
 static const double near_enough = 0.90;
-static const double in_reach = 1.03;  /* a guess above the limit that an encode may yet prove wrong */
 static const double slope = 1.0 / 45; /* of log(bytes) over quality, until a second sample tells better */
 static const double growth = 1.7;     /* bytes go with the edge to the power of this: what is finer costs more a pixel */
 static const double growth_least = 1.0, fair = 1.15;
@@ -97,7 +96,7 @@ static bool guess(Search *s, double aim, unsigned *quality_out)
 
 static bool out_of_reach(const Search *s, unsigned quality)
 {
-    return whole_log(s, quality) > log(in_reach * (double)s->ask->limit_bytes);
+    return whole_log(s, quality) > log((double)s->ask->limit_bytes);
 }
 
 /* Encodes at the best quality of this size. */
@@ -141,8 +140,7 @@ static double excess_at(const Search *s, unsigned quality)
 static bool resize(Search *s)
 {
     const unsigned middle = s->ask->min_quality + (s->ask->quality - s->ask->min_quality) * 3 / 4;
-    double excess = excess_at(s, middle), scale = exp(-excess / growth);
-    scale = scale < smaller_at_least ? scale : smaller_at_least;
+    double excess = excess_at(s, middle), scale = fmin(exp(-excess / growth), smaller_at_least), all = scale;
     for (unsigned i = 0; i < TRIES_MAX; i++) {
         if (!s->ops->resize(s->ctx, scale, &s->least))
             return false;
@@ -150,10 +148,11 @@ static bool resize(Search *s)
         if (!add_point(s, middle))
             return false;
         const double left = excess_at(s, middle);
-        if ((s->least && left > 0) || fabs(left) < log(fair))
+        if ((s->least && left > 0) || fabs(left) < log(fair) || (left < 0 && all == smaller_at_least))
             break;
-        const double growth_seen = (excess - left) / -log(scale);
-        scale = exp(-left / (growth_seen > growth_least ? growth_seen : growth_least));
+        const double growth_seen = fmax((excess - left) / -log(scale), growth_least);
+        scale = fmin(exp(-left / growth_seen), smaller_at_least / all);
+        all *= scale;
         excess = left;
     }
     s->most = s->ask->quality;

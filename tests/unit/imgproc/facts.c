@@ -22,16 +22,30 @@ static VipsImage *flatten(VipsImage *image, uint32_t background)
     return next;
 }
 
-static VipsImage *from_afar(const void *data, size_t size, uint32_t background)
+/* NULL: not decodable. */
+static VipsImage *shrink(const void *data, size_t size, bool profile)
 {
-    VipsImage *image = open_strict(data, size), *small = NULL, *next = NULL;
+    VipsImage *image = open_strict(data, size), *small = NULL;
     if (image == NULL)
         return NULL;
-    const bool profile = vips_image_get_typeof(image, VIPS_META_ICC_NAME) != 0;
+    profile = profile && vips_image_get_typeof(image, VIPS_META_ICC_NAME) != 0;
     const int failed = vips_thumbnail_image(image, &small, FACTS_EDGE, "height", FACTS_EDGE, "size", VIPS_SIZE_FORCE, "intent",
                                             VIPS_INTENT_PERCEPTUAL, profile ? "export_profile" : NULL, "srgb", NULL);
     g_object_unref(image);
     if (failed)
+        return NULL;
+    VipsImage *memory = vips_image_copy_memory(small);
+    g_object_unref(small);
+    return memory;
+}
+
+/* A profile that is damaged counts as none. */
+static VipsImage *from_afar(const void *data, size_t size, uint32_t background)
+{
+    VipsImage *small = shrink(data, size, true), *next = NULL;
+    if (small == NULL)
+        small = shrink(data, size, false);
+    if (small == NULL)
         return NULL;
     if (vips_colourspace(small, &next, VIPS_INTERPRETATION_sRGB, NULL) == 0) {
         g_object_unref(small);

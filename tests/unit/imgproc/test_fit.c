@@ -129,7 +129,7 @@ static void test_fewer_pixels_only_below_the_floor(void)
 static void test_size_is_found_for_any_picture(void)
 {
     for (double growth = 1.2; growth < 3.5; growth += 0.3)
-        for (double part = 0.4; part > 0.1; part *= 0.8) {
+        for (double part = 0.62; part > 0.1; part *= 0.9) {
             Model m = model(1, (uint64_t)(1000000 * part));
             bool fits;
             m.growth = growth;
