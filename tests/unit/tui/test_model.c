@@ -471,6 +471,53 @@ static void test_trend(void)
     g_assert_cmpfloat(trend_top(&t), ==, 1e7);
 }
 
+static unsigned wholes_read;
+
+static HoistRow *read_whole(void *ctx, int64_t id, GError **error)
+{
+    (void)error;
+    const FakeStore *store = ctx;
+    HoistRow *row = hoist_row_dup(g_ptr_array_index(store->rows, id - 1));
+    wholes_read++;
+    row->n_objects = id == 3 ? 1 : 2;
+    row->objects = g_new0(HoistObject, row->n_objects);
+    row->objects[0].bytes = (uint64_t)id;
+    return row;
+}
+
+/* Once for a selection, however often it is drawn; again after changes; of a moving file, once a second. */
+static void test_objects_are_read_once(Fix *f, gconstpointer data)
+{
+    (void)data;
+    unsigned n = 7;
+    fill(f, 3, HOIST_QUEUED);
+    refresh(f);
+    g_assert_null(model_objects(f->m, &n));
+    g_assert_cmpuint(n, ==, 0);
+    model_set_whole(f->m, read_whole);
+    wholes_read = 0;
+    for (unsigned i = 0; i < 5; i++) {
+        g_assert_cmpuint(model_objects(f->m, &n)->bytes, ==, 1);
+        g_assert_cmpuint(n, ==, 2);
+    }
+    g_assert_cmpuint(wholes_read, ==, 1);
+    model_move(f->m, 1);
+    g_assert_cmpuint(model_objects(f->m, &n)->bytes, ==, 2);
+    model_move(f->m, 1);
+    g_assert_null(model_objects(f->m, &n)); /* one object: the row says it all */
+    g_assert_cmpuint(wholes_read, ==, 3);
+    model_top(f->m);
+    change(f, 1, HOIST_ACTIVE, HOIST_ROW_STARTED);
+    refresh(f);
+    g_assert_nonnull(model_objects(f->m, &n));
+    g_assert_nonnull(model_objects(f->m, &n));
+    g_assert_cmpuint(wholes_read, ==, 4);
+    model_set_now(f->m, f->now_us + G_USEC_PER_SEC);
+    g_assert_nonnull(model_objects(f->m, &n));
+    g_assert_nonnull(model_objects(f->m, &n));
+    g_assert_cmpuint(wholes_read, ==, 5);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -479,6 +526,7 @@ int main(int argc, char **argv)
         void (*run)(Fix *, gconstpointer);
     } tests[] = {
         { "/model/empty", test_empty },
+        { "/model/objects-are-read-once", test_objects_are_read_once },
         { "/model/active-on-top-done-at-the-bottom", test_active_on_top_done_at_the_bottom },
         { "/model/moving-row-is-shown-once", test_moving_row_is_shown_once },
         { "/model/progress-reads-no-pages", test_progress_reads_no_pages },
