@@ -518,6 +518,33 @@ static void test_drop_is_previewed_then_queued(Fix *f, gconstpointer data)
     g_assert_cmpuint(f->ui->pending.paths->len, ==, 0);
 }
 
+static void assert_shown(Fix *f, const char *what, bool shown)
+{
+    g_autoptr(Canvas) c = canvas_new(120, 40, false);
+    ui_draw(f->ui, c);
+    g_autofree char *text = canvas_to_text(c);
+    g_assert_true((strstr(text, what) != NULL) == shown);
+}
+
+static void test_drop_tells_what_is_done_to_pictures(Fix *f, gconstpointer data)
+{
+    (void)data;
+    g_autoptr(HoistSettings) settings = hoist_settings_new();
+    char path[] = "/data/holiday";
+    char *paths[] = { path, NULL };
+    show(f);
+    f->ui->settings = settings;
+    ui_dropped(f->ui, paths, NULL);
+    assert_shown(f, "pictures", false);
+    preview_event(f, last(f, HOIST_CMD_PREVIEW)->token, true);
+    assert_shown(f, "198 pictures: web", true);
+    g_assert_true(hoist_settings_set(settings, "images", "none", "test", NULL));
+    assert_shown(f, "198 pictures: as ", true);
+    g_assert_true(hoist_settings_set(settings, "renditions", "a,b", "test", NULL));
+    assert_shown(f, "198 pictures: a,b", true);
+    f->ui->settings = NULL;
+}
+
 static void test_discarded_drop_queues_nothing(Fix *f, gconstpointer data)
 {
     (void)data;
@@ -677,6 +704,7 @@ int main(int argc, char **argv)
         { "/screens/picture-that-is-none", test_picture_that_is_none },
         { "/screens/no-picture-is-asked-for", test_no_picture_is_asked_for },
         { "/screens/drop-is-previewed-then-queued", test_drop_is_previewed_then_queued },
+        { "/screens/drop-tells-what-is-done-to-pictures", test_drop_tells_what_is_done_to_pictures },
         { "/screens/discarded-drop-queues-nothing", test_discarded_drop_queues_nothing },
         { "/screens/missing-and-other-text-is-told", test_missing_and_other_text_is_told },
         { "/screens/add-by-path", test_add_by_path },
