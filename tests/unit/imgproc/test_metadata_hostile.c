@@ -73,6 +73,7 @@ static void test_damage(gconstpointer row)
         check_clean(kind, bad, round % 2 == 0 ? METADATA_SAFE : METADATA_NONE);
         for (ImgFormat format = IMG_WEBP; format <= IMG_PNG; format++) {
             g_autoptr(GBytes) out = metadata_insert(format, bad, exif, exif, exif);
+            g_assert_true(out == NULL || g_bytes_get_size(out) > 0);
         }
     }
 }
@@ -107,6 +108,7 @@ static void test_exif_damage(void)
         for (RecipeMetadata level = METADATA_NONE; level <= METADATA_ALL; level++) {
             g_autoptr(GBytes) a = metadata_exif(g_bytes_get_data(cut, NULL), n, level, 6);
             g_autoptr(GBytes) b = bad != NULL ? metadata_exif(g_bytes_get_data(bad, NULL), n, level, 0) : NULL;
+            g_assert_true(level != METADATA_NONE || b == NULL);
             g_assert_nonnull(a);
         }
     }
