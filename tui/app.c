@@ -118,7 +118,7 @@ static void follow_graphics(App *app, int64_t now_us)
     if (app->graphics_due_us < 0 || (!talk->over && now_us < app->graphics_due_us))
         return;
     app->graphics_due_us = -1;
-    if (graphics == GRAPHICS_CELLS)
+    if (graphics == GRAPHICS_CELLS && talk->wish != GRAPHICS_AUTO)
         ui_say(app->ui, LINE_WARN, "this terminal does not answer that it draws pictures (--graphics %s): shown as cells",
                graphics_name(talk->wish));
     app->dirty = true;
