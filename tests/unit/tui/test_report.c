@@ -235,6 +235,34 @@ static void expect_members(HoistRowChange change, HoistRow *row, const char *con
 
 #define MEMBERS(...) ((const char *const[]){ "event", "id", "path", __VA_ARGS__, NULL })
 
+static void test_json_objects(void)
+{
+    HoistObject objects[] = {
+        { .name = (char *)"web", .key = (char *)"a@web.webp", .url = (char *)"https://b/a@web.webp", .bytes = 300, .done = true },
+        { .name = (char *)"original", .key = (char *)"o/\xff", .bytes = 9000 },
+    };
+    HoistRow row = row_new();
+    row.objects = objects;
+    row.n_objects = G_N_ELEMENTS(objects);
+    g_autoptr(Report) r = report_new(REPORT_JSON, 0);
+    g_autofree char *line = row_text(r, &row, HOIST_ROW_DONE);
+    g_autoptr(JsonNode) node = parse_line(line);
+    JsonArray *array = json_object_get_array_member(json_node_get_object(node), "objects");
+    g_assert_cmpuint(json_array_get_length(array), ==, 2);
+    JsonObject *web = json_array_get_object_element(array, 0), *original = json_array_get_object_element(array, 1);
+    g_assert_cmpstr(json_object_get_string_member(web, "name"), ==, "web");
+    g_assert_cmpstr(json_object_get_string_member(web, "url"), ==, "https://b/a@web.webp");
+    g_assert_cmpint(json_object_get_int_member(web, "bytes"), ==, 300);
+    g_assert_true(json_object_get_boolean_member(web, "done"));
+    g_assert_true(json_object_has_member(original, "key_b64"));
+    g_assert_false(json_object_has_member(original, "verified"));
+    g_assert_false(json_object_get_boolean_member(original, "done"));
+
+    g_autoptr(Report) plain = report_new(REPORT_PLAIN, 0);
+    g_autofree char *text = row_text(plain, &row, HOIST_ROW_DONE);
+    g_assert_nonnull(strstr(text, " and 1 other object ("));
+}
+
 static void test_json_rows(void)
 {
     HoistRow row = row_new();
@@ -372,6 +400,7 @@ int main(int argc, char **argv)
     g_test_add_func("/report/plain/summary", test_summary);
     g_test_add_func("/report/log", test_log);
     g_test_add_func("/report/json/rows", test_json_rows);
+    g_test_add_func("/report/json/json-objects", test_json_objects);
     g_test_add_func("/report/json/bytes", test_json_bytes);
     g_test_add_func("/report/json/rest", test_json_rest);
     g_test_add_func("/report/planned", test_planned);
