@@ -1,9 +1,9 @@
 #include "report.h"
 
-#include <json-glib/json-glib.h>
 #include <string.h>
 
 #include "fmt.h"
+#include "jsonline.h"
 
 #define PROGRESS_EVERY_US (10 * G_USEC_PER_SEC)
 
@@ -40,58 +40,16 @@ const ReportCounts *report_counts(const Report *r)
 
 /* ------------------------------------------------------------------ JSON */
 
-static void add_text(JsonBuilder *json, const char *name, const char *value)
-{
-    if (value == NULL)
-        return;
-    g_autofree char *valid = g_utf8_make_valid(value, -1);
-    json_builder_set_member_name(json, name);
-    json_builder_add_string_value(json, valid);
-}
-
-/* Bytes that may not be UTF-8: NAME for people, NAME_b64 for programs when the first is not the truth. */
-static void add_bytes(JsonBuilder *json, const char *name, const char *value)
-{
-    add_text(json, name, value);
-    if (value == NULL || g_utf8_validate(value, -1, NULL))
-        return;
-    g_autofree char *b64_name = g_strconcat(name, "_b64", NULL);
-    g_autofree char *b64 = g_base64_encode((const guchar *)value, strlen(value));
-    add_text(json, b64_name, b64);
-}
-
-static void add_number(JsonBuilder *json, const char *name, int64_t value)
-{
-    json_builder_set_member_name(json, name);
-    json_builder_add_int_value(json, value);
-}
-
 static void add_fault(JsonBuilder *json, const char *name, const char *cause, const char *remedy)
 {
     if (name == NULL)
         return;
     json_builder_set_member_name(json, "fault");
     json_builder_begin_object(json);
-    add_text(json, "name", name);
-    add_text(json, "cause", cause);
-    add_text(json, "remedy", remedy != NULL ? remedy : hoist_remedy_of(name));
+    jsonline_text(json, "name", name);
+    jsonline_text(json, "cause", cause);
+    jsonline_text(json, "remedy", remedy != NULL ? remedy : hoist_remedy_of(name));
     json_builder_end_object(json);
-}
-
-static JsonBuilder *json_new(const char *event)
-{
-    JsonBuilder *json = json_builder_new_immutable();
-    json_builder_begin_object(json);
-    add_text(json, "event", event);
-    return json;
-}
-
-static void json_end(JsonBuilder *json, GString *text)
-{
-    json_builder_end_object(json);
-    g_autoptr(JsonNode) root = json_builder_get_root(json);
-    g_autofree char *line = json_to_string(root, FALSE);
-    g_string_append_printf(text, "%s\n", line);
 }
 
 static const char *const change_names[] = {
@@ -102,18 +60,17 @@ static const char *const change_names[] = {
 static void add_object(JsonBuilder *json, const HoistObject *o)
 {
     json_builder_begin_object(json);
-    add_text(json, "name", o->name);
-    add_bytes(json, "key", o->key);
-    add_text(json, "url", o->url);
-    add_text(json, "etag", o->etag);
-    add_text(json, "checksum", o->checksum);
-    add_text(json, "version", o->version);
-    add_number(json, "bytes", (int64_t)o->bytes);
-    add_text(json, "recipe", o->recipe);
+    jsonline_text(json, "name", o->name);
+    jsonline_bytes(json, "key", o->key);
+    jsonline_text(json, "url", o->url);
+    jsonline_text(json, "etag", o->etag);
+    jsonline_text(json, "checksum", o->checksum);
+    jsonline_text(json, "version", o->version);
+    jsonline_number(json, "bytes", (int64_t)o->bytes);
+    jsonline_text(json, "recipe", o->recipe);
     if (o->done)
-        add_text(json, "verified", hoist_verified_text(o->verified));
-    json_builder_set_member_name(json, "done");
-    json_builder_add_boolean_value(json, o->done);
+        jsonline_text(json, "verified", hoist_verified_text(o->verified));
+    jsonline_bool(json, "done", o->done);
     json_builder_end_object(json);
 }
 
@@ -131,57 +88,57 @@ static void add_objects(JsonBuilder *json, const HoistRow *row)
 
 static void add_done(JsonBuilder *json, const HoistRow *row)
 {
-    add_bytes(json, "key", row->key);
-    add_text(json, "url", row->url);
-    add_text(json, "etag", row->etag);
-    add_text(json, "checksum", row->checksum);
-    add_text(json, "version", row->version);
-    add_number(json, "bytes", (int64_t)row->bytes);
-    add_text(json, "verified", hoist_verified_text(row->verified));
+    jsonline_bytes(json, "key", row->key);
+    jsonline_text(json, "url", row->url);
+    jsonline_text(json, "etag", row->etag);
+    jsonline_text(json, "checksum", row->checksum);
+    jsonline_text(json, "version", row->version);
+    jsonline_number(json, "bytes", (int64_t)row->bytes);
+    jsonline_text(json, "verified", hoist_verified_text(row->verified));
     add_objects(json, row);
 }
 
 static void json_row(const HoistRow *row, HoistRowChange change, GString *text)
 {
-    g_autoptr(JsonBuilder) json = json_new(change_names[change]);
-    add_number(json, "id", row->id);
-    add_bytes(json, "path", row->path);
+    g_autoptr(JsonBuilder) json = jsonline_new(change_names[change]);
+    jsonline_number(json, "id", row->id);
+    jsonline_bytes(json, "path", row->path);
     switch (change) {
     case HOIST_ROW_QUEUED:
     case HOIST_ROW_STARTED:
-        add_number(json, "bytes", (int64_t)row->bytes);
+        jsonline_number(json, "bytes", (int64_t)row->bytes);
         break;
     case HOIST_ROW_PREPARED:
-        add_number(json, "source_bytes", (int64_t)row->source_bytes);
-        add_number(json, "bytes", (int64_t)row->bytes);
-        add_text(json, "recipe", row->recipe);
+        jsonline_number(json, "source_bytes", (int64_t)row->source_bytes);
+        jsonline_number(json, "bytes", (int64_t)row->bytes);
+        jsonline_text(json, "recipe", row->recipe);
         add_objects(json, row);
-        add_text(json, "note", row->note);
+        jsonline_text(json, "note", row->note);
         break;
     case HOIST_ROW_PROGRESS:
-        add_number(json, "acked", (int64_t)row->acked_bytes);
-        add_number(json, "sent", (int64_t)row->sent_bytes);
-        add_number(json, "bytes", (int64_t)row->bytes);
-        add_number(json, "bps", (int64_t)row->bps);
+        jsonline_number(json, "acked", (int64_t)row->acked_bytes);
+        jsonline_number(json, "sent", (int64_t)row->sent_bytes);
+        jsonline_number(json, "bytes", (int64_t)row->bytes);
+        jsonline_number(json, "bps", (int64_t)row->bps);
         break;
     case HOIST_ROW_RETRY:
-        add_number(json, "attempt", row->tries);
-        add_number(json, "in_ms", row->retry_in_ms);
+        jsonline_number(json, "attempt", row->tries);
+        jsonline_number(json, "in_ms", row->retry_in_ms);
         add_fault(json, row->fault, row->cause, row->remedy);
         break;
     case HOIST_ROW_DONE:
         add_done(json, row);
-        add_text(json, "recipe", row->recipe);
-        add_text(json, "note", row->note);
+        jsonline_text(json, "recipe", row->recipe);
+        jsonline_text(json, "note", row->note);
         break;
     case HOIST_ROW_FAILED:
         add_fault(json, row->fault, row->cause, row->remedy);
         break;
     case HOIST_ROW_STATE:
-        add_text(json, "state", hoist_state_name(row->state));
+        jsonline_text(json, "state", hoist_state_name(row->state));
         break;
     }
-    json_end(json, text);
+    jsonline_end(json, text);
 }
 
 static void json_event(const Report *r, const HoistEvent *ev, GString *text)
@@ -193,14 +150,14 @@ static void json_event(const Report *r, const HoistEvent *ev, GString *text)
         json_row(ev->row, ev->change, text);
         return;
     case HOIST_EVENT_SKIPPED:
-        json = json_new("skipped");
-        add_bytes(json, "path", ev->path);
+        json = jsonline_new("skipped");
+        jsonline_bytes(json, "path", ev->path);
         add_fault(json, ev->fault, ev->text, NULL);
         break;
     case HOIST_EVENT_NOTICE:
     case HOIST_EVENT_FATAL:
-        json = json_new(ev->kind == HOIST_EVENT_FATAL ? "fatal" : "notice");
-        add_text(json, "text", ev->text);
+        json = jsonline_new(ev->kind == HOIST_EVENT_FATAL ? "fatal" : "notice");
+        jsonline_text(json, "text", ev->text);
         add_fault(json, ev->fault, ev->text, NULL);
         break;
     case HOIST_EVENT_TOTALS:
@@ -210,24 +167,24 @@ static void json_event(const Report *r, const HoistEvent *ev, GString *text)
     case HOIST_EVENT_PICTURE:
         return;
     }
-    json_end(json, text);
+    jsonline_end(json, text);
 }
 
 void report_row_json(const char *event, const HoistRow *row, GString *text)
 {
-    g_autoptr(JsonBuilder) json = json_new(event);
-    add_number(json, "id", row->id);
-    add_text(json, "state", hoist_state_name(row->state));
-    add_bytes(json, "path", row->path);
-    add_bytes(json, "name", row->name);
-    add_text(json, "dest", row->dest);
-    add_number(json, "source_bytes", (int64_t)row->source_bytes);
-    add_number(json, "acked", (int64_t)row->acked_bytes);
+    g_autoptr(JsonBuilder) json = jsonline_new(event);
+    jsonline_number(json, "id", row->id);
+    jsonline_text(json, "state", hoist_state_name(row->state));
+    jsonline_bytes(json, "path", row->path);
+    jsonline_bytes(json, "name", row->name);
+    jsonline_text(json, "dest", row->dest);
+    jsonline_number(json, "source_bytes", (int64_t)row->source_bytes);
+    jsonline_number(json, "acked", (int64_t)row->acked_bytes);
     add_done(json, row);
-    add_text(json, "recipe", row->recipe);
-    add_text(json, "note", row->note);
+    jsonline_text(json, "recipe", row->recipe);
+    jsonline_text(json, "note", row->note);
     add_fault(json, row->fault, row->cause, row->remedy);
-    json_end(json, text);
+    jsonline_end(json, text);
 }
 
 /* ------------------------------------------------------------------ plain */
@@ -467,14 +424,13 @@ void report_event(Report *r, const HoistEvent *ev, int64_t now_us, int64_t now_n
 
 static void json_summary(const Report *r, double seconds, GString *text)
 {
-    g_autoptr(JsonBuilder) json = json_new("summary");
-    add_number(json, "done", (int64_t)r->counts.done);
-    add_number(json, "failed", (int64_t)r->counts.failed);
-    add_number(json, "skipped", (int64_t)r->counts.skipped);
-    add_number(json, "bytes", (int64_t)r->counts.bytes);
-    json_builder_set_member_name(json, "seconds");
-    json_builder_add_double_value(json, (double)(int64_t)(seconds * 1000) / 1000);
-    json_end(json, text);
+    g_autoptr(JsonBuilder) json = jsonline_new("summary");
+    jsonline_number(json, "done", (int64_t)r->counts.done);
+    jsonline_number(json, "failed", (int64_t)r->counts.failed);
+    jsonline_number(json, "skipped", (int64_t)r->counts.skipped);
+    jsonline_number(json, "bytes", (int64_t)r->counts.bytes);
+    jsonline_seconds(json, seconds);
+    jsonline_end(json, text);
 }
 
 void report_summary(Report *r, int64_t now_us, int64_t now_ns, GString *text)
@@ -510,12 +466,12 @@ void report_summary(Report *r, int64_t now_us, int64_t now_ns, GString *text)
 void report_planned(ReportStyle style, const HoistRow *row, GString *text)
 {
     if (style == REPORT_JSON) {
-        g_autoptr(JsonBuilder) json = json_new("planned");
-        add_bytes(json, "path", row->path);
-        add_bytes(json, "key", row->key);
-        add_text(json, "dest", row->dest);
-        add_number(json, "bytes", (int64_t)row->bytes);
-        json_end(json, text);
+        g_autoptr(JsonBuilder) json = jsonline_new("planned");
+        jsonline_bytes(json, "path", row->path);
+        jsonline_bytes(json, "key", row->key);
+        jsonline_text(json, "dest", row->dest);
+        jsonline_number(json, "bytes", (int64_t)row->bytes);
+        jsonline_end(json, text);
     } else if (style != REPORT_QUIET) {
         g_string_append_printf(text, "%8s", fmt_size(row->bytes).s);
         add_shown(text, row->path);
@@ -529,11 +485,11 @@ void report_planned_summary(ReportStyle style, const HoistTotals *totals, GStrin
 {
     const uint64_t files = totals->files[HOIST_QUEUED], bytes = totals->bytes[HOIST_QUEUED];
     if (style == REPORT_JSON) {
-        g_autoptr(JsonBuilder) json = json_new("summary");
-        add_number(json, "planned", (int64_t)files);
-        add_number(json, "skipped", (int64_t)totals->skipped);
-        add_number(json, "bytes", (int64_t)bytes);
-        json_end(json, text);
+        g_autoptr(JsonBuilder) json = jsonline_new("summary");
+        jsonline_number(json, "planned", (int64_t)files);
+        jsonline_number(json, "skipped", (int64_t)totals->skipped);
+        jsonline_number(json, "bytes", (int64_t)bytes);
+        jsonline_end(json, text);
     } else {
         g_string_append_printf(text, "%s, %s would be sent, %s skipped; nothing was sent\n", fmt_plural(files, "file").s, fmt_size(bytes).s,
                                fmt_count(totals->skipped).s);
@@ -544,16 +500,15 @@ void report_planned_summary(ReportStyle style, const HoistTotals *totals, GStrin
 
 static void dest_json(const HoistDest *dest, GString *text)
 {
-    g_autoptr(JsonBuilder) json = json_new("dest");
-    add_text(json, "name", dest->name);
-    add_text(json, "to", dest->to);
-    add_text(json, "scheme", dest->scheme);
-    add_text(json, "endpoint", dest->endpoint);
-    json_builder_set_member_name(json, "ready");
-    json_builder_add_boolean_value(json, dest->ready);
-    add_text(json, "missing", dest->missing);
-    add_text(json, "warning", dest->warning);
-    json_end(json, text);
+    g_autoptr(JsonBuilder) json = jsonline_new("dest");
+    jsonline_text(json, "name", dest->name);
+    jsonline_text(json, "to", dest->to);
+    jsonline_text(json, "scheme", dest->scheme);
+    jsonline_text(json, "endpoint", dest->endpoint);
+    jsonline_bool(json, "ready", dest->ready);
+    jsonline_text(json, "missing", dest->missing);
+    jsonline_text(json, "warning", dest->warning);
+    jsonline_end(json, text);
 }
 
 void report_dest(const HoistDest *dest, bool json, GString *text)
@@ -574,10 +529,10 @@ void report_removed(const char *dest_key, bool was_there, const GError *error, b
 {
     const char *event = error != NULL ? "failed" : was_there ? "removed" : "absent";
     if (json) {
-        g_autoptr(JsonBuilder) object = json_new(event);
-        add_bytes(object, "object", dest_key);
+        g_autoptr(JsonBuilder) object = jsonline_new(event);
+        jsonline_bytes(object, "object", dest_key);
         add_fault(object, error != NULL ? hoist_fault_name(error) : NULL, error != NULL ? error->message : NULL, NULL);
-        json_end(object, text);
+        jsonline_end(object, text);
         return;
     }
     g_autofree char *shown = hoist_text(dest_key), *cause = hoist_text(error != NULL ? error->message : "");
@@ -591,12 +546,12 @@ void report_check(const HoistCheck *check, bool json, GString *text)
 {
     static const char *const states[] = { [HOIST_CHECK_OK] = "ok", [HOIST_CHECK_WARN] = "warn", [HOIST_CHECK_BAD] = "bad" };
     if (json) {
-        g_autoptr(JsonBuilder) object = json_new("check");
-        add_text(object, "name", check->name);
-        add_text(object, "state", states[check->state]);
-        add_bytes(object, "text", check->text);
-        add_text(object, "remedy", check->remedy);
-        json_end(object, text);
+        g_autoptr(JsonBuilder) object = jsonline_new("check");
+        jsonline_text(object, "name", check->name);
+        jsonline_text(object, "state", states[check->state]);
+        jsonline_bytes(object, "text", check->text);
+        jsonline_text(object, "remedy", check->remedy);
+        jsonline_end(object, text);
         return;
     }
     g_autofree char *shown = hoist_text(check->text);

@@ -1,101 +1,52 @@
 #include "report_images.h"
 
-#include <json-glib/json-glib.h>
 #include <string.h>
 
 #include "fmt.h"
+#include "jsonline.h"
 
 /* ------------------------------------------------------------------ JSON */
-
-static void add_text(JsonBuilder *json, const char *name, const char *value)
-{
-    if (value == NULL)
-        return;
-    g_autofree char *valid = g_utf8_make_valid(value, -1);
-    json_builder_set_member_name(json, name);
-    json_builder_add_string_value(json, valid);
-}
-
-/* NAME_b64 for programs when NAME is not the truth. */
-static void add_bytes(JsonBuilder *json, const char *name, const char *value)
-{
-    add_text(json, name, value);
-    if (value == NULL || g_utf8_validate(value, -1, NULL))
-        return;
-    g_autofree char *b64_name = g_strconcat(name, "_b64", NULL);
-    g_autofree char *b64 = g_base64_encode((const guchar *)value, strlen(value));
-    add_text(json, b64_name, b64);
-}
-
-static void add_number(JsonBuilder *json, const char *name, uint64_t value)
-{
-    json_builder_set_member_name(json, name);
-    json_builder_add_int_value(json, (gint64)value);
-}
-
-static void add_seconds(JsonBuilder *json, double value)
-{
-    json_builder_set_member_name(json, "seconds");
-    json_builder_add_double_value(json, (double)(int64_t)(value * 1000) / 1000);
-}
-
-static JsonBuilder *json_new(const char *event)
-{
-    JsonBuilder *json = json_builder_new_immutable();
-    json_builder_begin_object(json);
-    add_text(json, "event", event);
-    return json;
-}
-
-static void json_end(JsonBuilder *json, GString *text)
-{
-    json_builder_end_object(json);
-    g_autoptr(JsonNode) root = json_builder_get_root(json);
-    g_autofree char *line = json_to_string(root, FALSE);
-    g_string_append_printf(text, "%s\n", line);
-}
 
 static void json_object(JsonBuilder *json, const HoistObject *o, const char *out_dir)
 {
     g_autofree char *out = out_dir != NULL ? g_build_filename(out_dir, o->key, NULL) : NULL;
     json_builder_begin_object(json);
-    add_text(json, "name", o->name);
-    add_bytes(json, "key", o->key);
-    add_bytes(json, "out", out);
-    add_number(json, "bytes", o->bytes);
-    add_text(json, "recipe", o->recipe);
-    add_text(json, "note", o->note);
-    add_text(json, "format", o->format);
+    jsonline_text(json, "name", o->name);
+    jsonline_bytes(json, "key", o->key);
+    jsonline_bytes(json, "out", out);
+    jsonline_number(json, "bytes", (int64_t)o->bytes);
+    jsonline_text(json, "recipe", o->recipe);
+    jsonline_text(json, "note", o->note);
+    jsonline_text(json, "format", o->format);
     if (o->width_px != 0) {
-        add_number(json, "width", o->width_px);
-        add_number(json, "height", o->height_px);
+        jsonline_number(json, "width", o->width_px);
+        jsonline_number(json, "height", o->height_px);
     }
     if (o->recipe != NULL) {
-        add_number(json, "frames", o->frames);
-        add_number(json, "quality", o->quality);
-        add_number(json, "encodes", o->encodes);
-        json_builder_set_member_name(json, "cleaned");
-        json_builder_add_boolean_value(json, o->cleaned);
+        jsonline_number(json, "frames", o->frames);
+        jsonline_number(json, "quality", o->quality);
+        jsonline_number(json, "encodes", o->encodes);
+        jsonline_bool(json, "cleaned", o->cleaned);
     }
     json_builder_end_object(json);
 }
 
 static void json_image(const HoistImage *image, const char *out_dir, GString *text)
 {
-    g_autoptr(JsonBuilder) json = json_new("image");
-    add_bytes(json, "path", image->path);
-    add_bytes(json, "name", image->name);
-    add_text(json, "type", image->type);
-    add_number(json, "bytes", image->bytes);
+    g_autoptr(JsonBuilder) json = jsonline_new("image");
+    jsonline_bytes(json, "path", image->path);
+    jsonline_bytes(json, "name", image->name);
+    jsonline_text(json, "type", image->type);
+    jsonline_number(json, "bytes", (int64_t)image->bytes);
     json_builder_set_member_name(json, "objects");
     json_builder_begin_array(json);
     for (unsigned i = 0; i < image->n_objects; i++)
         json_object(json, &image->objects[i], out_dir);
     json_builder_end_array(json);
-    add_text(json, "failed", image->failed);
-    add_text(json, "note", image->note);
-    add_seconds(json, image->seconds);
-    json_end(json, text);
+    jsonline_text(json, "failed", image->failed);
+    jsonline_text(json, "note", image->note);
+    jsonline_seconds(json, image->seconds);
+    jsonline_end(json, text);
 }
 
 /* ------------------------------------------------------------------ for people */
@@ -168,14 +119,14 @@ void report_image(ImagesCounts *counts, const HoistImage *image, const char *out
 
 static void json_summary(const ImagesCounts *counts, double seconds, GString *text)
 {
-    g_autoptr(JsonBuilder) json = json_new("summary");
-    add_number(json, "pictures", counts->pictures);
-    add_number(json, "failed", counts->failed);
-    add_number(json, "left_alone", counts->left_alone);
-    add_number(json, "source_bytes", counts->source_bytes);
-    add_number(json, "bytes", counts->bytes);
-    add_seconds(json, seconds);
-    json_end(json, text);
+    g_autoptr(JsonBuilder) json = jsonline_new("summary");
+    jsonline_number(json, "pictures", (int64_t)counts->pictures);
+    jsonline_number(json, "failed", (int64_t)counts->failed);
+    jsonline_number(json, "left_alone", (int64_t)counts->left_alone);
+    jsonline_number(json, "source_bytes", (int64_t)counts->source_bytes);
+    jsonline_number(json, "bytes", (int64_t)counts->bytes);
+    jsonline_seconds(json, seconds);
+    jsonline_end(json, text);
 }
 
 void report_images_summary(const ImagesCounts *counts, double seconds, bool json, GString *text)
