@@ -247,7 +247,7 @@ static void plain_done(const Report *r, const HoistRow *row, GString *text)
         g_string_append_printf(text, " %s", fmt_rate((double)row->bytes / seconds).s);
     add_shown(text, row->url != NULL ? row->url : row->key);
     if (row->n_objects > 1)
-        g_string_append_printf(text, " and %s", fmt_plural(row->n_objects - 1, "other object").s);
+        g_string_append_printf(text, " and %s other object%s", fmt_count(row->n_objects - 1).s, row->n_objects == 2 ? "" : "s");
     g_string_append_printf(text, " (%s", hoist_verified_text(row->verified));
     if (row->note != NULL) {
         g_string_append_c(text, ';');
