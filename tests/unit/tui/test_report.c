@@ -260,6 +260,7 @@ static void test_json_objects(void)
 
     g_autoptr(Report) plain = report_new(REPORT_PLAIN, 0);
     g_autofree char *text = row_text(plain, &row, HOIST_ROW_DONE);
+    g_test_message("%s", text);
     g_assert_nonnull(strstr(text, " and 1 other object ("));
 }
 
@@ -400,7 +401,7 @@ int main(int argc, char **argv)
     g_test_add_func("/report/plain/summary", test_summary);
     g_test_add_func("/report/log", test_log);
     g_test_add_func("/report/json/rows", test_json_rows);
-    g_test_add_func("/report/json/json-objects", test_json_objects);
+    g_test_add_func("/report/json/objects", test_json_objects);
     g_test_add_func("/report/json/bytes", test_json_bytes);
     g_test_add_func("/report/json/rest", test_json_rest);
     g_test_add_func("/report/planned", test_planned);
