@@ -578,6 +578,15 @@ def pictures(t, most=3):
     return t.path("shots"), sorted(names)
 
 
+def picture(dash):
+    """The coloured cells, when no more of them come; {} when there are none."""
+    def still():
+        cells = dash.coloured(8)
+        time.sleep(0.15)
+        return cells if cells == dash.coloured(8) else {}
+    return lib.wait_for(still, 20)
+
+
 def test_pictures_are_shown_as_cells(t):
     scene = Scene(t)
     folder, names = pictures(t)
@@ -589,7 +598,7 @@ def test_pictures_are_shown_as_cells(t):
     seen = []
     for name in names:
         dash.wait(lambda s, name=name: f"▌» shots/{name}" in s or f"▌· shots/{name}" in s or f"▌▸ shots/{name}" in s)
-        cells = lib.wait_for(lambda: dash.coloured(8), 20)
+        cells = picture(dash)
         assert cells, f"no picture of {name}\n{dash.text()}"
         left, right, top, bottom = min(x for x, _ in cells), max(x for x, _ in cells), min(y for _, y in cells), max(y for _, y in cells)
         assert left > 80 and top > 6 and bottom < 38, f"outside of the pane: {left}..{right} x {top}..{bottom}\n{dash.text()}"
@@ -599,7 +608,7 @@ def test_pictures_are_shown_as_cells(t):
     assert len({str(sorted(c.items())) for c in seen}) == len(names), "one picture for several files"
     # keys are answered while previews are made, and the picture of a file that was seen is there again
     dash.send("g", "j", "k", "j", "k").wait(lambda s: f"│ shots/{names[0]}" in s)
-    assert lib.wait_for(lambda: dash.coloured(8) == seen[0], 10), dash.text()
+    assert picture(dash) == seen[0], dash.text()
     # a window too narrow for the pane shows it in the details
     dash.resize(80, 24)
     dash.gone("│ shots")
