@@ -64,6 +64,10 @@ class Picture:
             self.broken = str(why) or type(why).__name__
 
     @property
+    def pixels(self):
+        return self.size[0] * self.size[1] * self.frames
+
+    @property
     def fine(self):
         return self.format is not None and self.broken is None and not self.huge
 
@@ -150,6 +154,11 @@ def look(im, background=(255, 255, 255), alpha=False, profile=None, intent=Image
 
 def luma(im):
     return numpy.asarray(im.convert("L")).astype("float64")
+
+
+def luma_error(a, b):
+    """Root of the mean square, in steps of 255."""
+    return float(numpy.sqrt(((luma(a) - luma(b)) ** 2).mean()))
 
 
 def windows(a, n=8):

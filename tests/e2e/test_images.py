@@ -35,7 +35,7 @@ def each(text, only=lambda p: True):
     run = everything(text)
     for path in files():
         p = source(path)
-        if only(p):
+        if only(p) and (path in run.events or not images.is_slow(text)):
             yield p, run.events.get(path), run.objects.get(path, [])
 
 
@@ -110,8 +110,9 @@ def test_what_is_worth_it_is_done(t):
 
 
 def judged(got, look):
+    """Likeness, mean and most colour error. What nobody can tell from the other is alike, also where noise in a black picture makes SSIM small."""
     look = pictures.scaled(look, got.size)
-    return pictures.ssim(got, look), *pictures.colour_error(got, look)
+    return 1 if pictures.luma_error(got, look) < 1 else pictures.ssim(got, look), *pictures.colour_error(got, look)
 
 
 def likeness(text, floor, animated=False):

@@ -720,11 +720,16 @@ def test_options_that_make_no_sense(t):
 # ---------------------------------------------------------------------------------------------------------------- pictures
 
 
-def pictures(t, folder, only=None):
+def pictures(t, *paths):
+    """All go up, each under a key of its own: made smaller, or as they are. What they look like is for test_images.py to judge."""
     w = rclone_world(t)
-    shutil.copytree(folder, f"{w.src}/pictures", symlinks=True, ignore=only and (lambda _, names: set(names) - set(only)))
-    status, events, err = w.up(f"{w.src}/pictures", timeout=900)
-    files = [os.path.join(d, f) for d, _, fs in os.walk(f"{w.src}/pictures") for f in fs]
+    for path in paths:
+        if os.path.isdir(path):
+            shutil.copytree(path, f"{w.src}/pictures", symlinks=True)
+        else:
+            shutil.copy(path, w.src)
+    status, events, err = w.up(w.src, timeout=900)
+    files = [os.path.join(d, f) for d, _, fs in os.walk(w.src) for f in fs]
     done = {e["path"]: e for e in lib.of_kind(events, "done")}
     assert status == 0, (faults(events), err)
     assert len(done) == len(files), set(files) - set(done)
@@ -736,9 +741,8 @@ def pictures(t, folder, only=None):
         content, original = found[key], open(e["path"], "rb").read()
         if e.get("recipe"):
             made += 1
-            assert len(content) <= 1_000_000, f"{key}: {len(content)} bytes ({e['recipe']})"
-            assert content[:4] == b"RIFF" or content[:2] == b"\xff\xd8", f"{key} is neither WebP nor JPEG"
-            assert b"GPS" not in content and b"Exif" not in content[:4096].replace(b"EXIF", b""), key
+            assert len(content) <= max(1_000_000, len(original)), f"{key}: {len(content)} bytes ({e['recipe']})"
+            assert w.head(key)["ContentType"].startswith("image/"), key
         else:
             assert content == original, f"{key} was to go up as it is"
     print(f"# {len(files)} files, {made} prepared")
@@ -746,7 +750,7 @@ def pictures(t, folder, only=None):
 
 
 def test_a_few_pictures(t):
-    pictures(t, IMAGES, ("plain.jpg", "alpha.png", "orientation-8.jpg", "broken-header-only.jpg"))
+    pictures(t, *(f"{IMAGES}/{name}" for name in ("jpeg/base-800.jpg", "png/gray-alpha.png", "orientation/8.jpg", "broken/header-only.jpg")))
 
 
 def test_pictures_of_every_kind(t):
