@@ -21,7 +21,8 @@ static const char *const kinds[] = {
     [HOIST_CMD_MOVE] = "move",
     [HOIST_CMD_SLOTS] = "slots",
     [HOIST_CMD_LIMIT] = "limit",
-    [HOIST_CMD_ROWS] = NULL, /* events have no way back through the inbox, so no ROWS and no PREVIEW */
+    [HOIST_CMD_ROWS] = NULL, /* events have no way back through the inbox, so no ROWS, no PREVIEW and no PICTURE */
+    [HOIST_CMD_PICTURE] = NULL,
 };
 
 HoistCommand *hoist_command_new(HoistCommandKind kind)
@@ -209,6 +210,11 @@ HoistCommand *command_from_json(const char *json, GError **error)
 
 bool hoist_send_inbox(const HoistSettings *settings, HoistCommand *cmd, GError **error)
 {
+    if (kinds[cmd->kind] == NULL) {
+        hoist_command_free(cmd);
+        fault_set(error, FAULT_USAGE, "only the process that works on the queue can answer that");
+        return false;
+    }
     g_autofree char *dir = hoist_state_dir(settings);
     g_autofree char *json = command_to_json(cmd);
     const bool fits = strlen(json) <= MAX_JSON && (cmd->ids == NULL || cmd->ids->len <= MAX_IDS);

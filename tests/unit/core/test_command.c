@@ -118,6 +118,18 @@ static void test_deep(void)
     hoist_command_free(cmd);
 }
 
+/* Their answer is an event, which another process cannot be sent. */
+static void test_no_way_back(void)
+{
+    static const HoistCommandKind kinds[] = { HOIST_CMD_ROWS, HOIST_CMD_PREVIEW, HOIST_CMD_PICTURE };
+    g_autoptr(HoistSettings) settings = hoist_settings_new();
+    for (gsize i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_false(hoist_send_inbox(settings, hoist_command_new(kinds[i]), &error));
+        g_assert_cmpstr(hoist_fault_name(error), ==, "usage");
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -127,5 +139,6 @@ int main(int argc, char **argv)
     g_test_add_func("/command/strange-values", test_strange_values);
     g_test_add_func("/command/refused", test_refused);
     g_test_add_func("/command/deep", test_deep);
+    g_test_add_func("/command/no-way-back", test_no_way_back);
     return g_test_run();
 }
