@@ -192,6 +192,7 @@ static void take_holds(Hoist *e, Job *job, const ImgOutcome *o)
 static void lay_one(Job *job, const StoreObject *only)
 {
     StoreJob *rec = &job->rec;
+    rec->acked_bytes -= MIN(rec->acked_bytes, rec->stored_bytes); /* there were several, some of them stored: none of these counts */
     job_forget_objects(job);
     if (!g_str_equal(rec->key, only->key)) {
         rec->plain = rec->key;

@@ -198,17 +198,40 @@ static void test_closed_between(void)
     g_assert_cmpuint(puts.web, ==, 1); /* what is there is not sent again */
 }
 
-/* The cache was emptied meanwhile: only what is missing is prepared and sent anew. */
+/* Closed at the second object, and the cache emptied. */
+static void lose_spool(Rig *rig, Puts *puts)
+{
+    g_autofree char *path = stand_at_second(rig, puts), *cache = g_build_filename(g_get_user_cache_dir(), HOIST_APP, "spool", NULL);
+    rig_close(rig);
+    const char *argv[] = { "rm", "-rf", cache, NULL };
+    g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
+    puts->hold = NULL;
+    fake_s3_let_go(rig->s3);
+}
+
+/* And then there is no worker either: the file goes as it is, as one object. */
+static void test_worker_lost_between(void)
+{
+    Puts puts = { 0 };
+    g_autoptr(Rig) rig = rig_of_two(&puts);
+    lose_spool(rig, &puts);
+    g_setenv("HOIST_IMGPROC", "/nonexistent", TRUE);
+    rig_open(rig, HOIST_WANT_ROWS);
+    g_unsetenv("HOIST_IMGPROC");
+    g_assert_cmpint(rig_idle(rig), ==, 0);
+    rig_assert_files(rig, HOIST_DONE, 1);
+    g_autofree char *path = g_build_filename(rig->dir, "photo.jpg", NULL);
+    rig_assert_object(rig, "p/photo.jpg", path);
+    g_assert_cmpuint(rig->totals.acked_bytes, ==, 0);
+    g_assert_cmpuint(rig->row->n_objects, ==, 0);
+}
+
+/* Only what is missing is prepared and sent anew. */
 static void test_spool_lost_between(void)
 {
     Puts puts = { 0 };
     g_autoptr(Rig) rig = rig_of_two(&puts);
-    g_autofree char *path = stand_at_second(rig, &puts), *cache = g_build_filename(g_get_user_cache_dir(), HOIST_APP, "spool", NULL);
-    rig_close(rig);
-    const char *argv[] = { "rm", "-rf", cache, NULL };
-    g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
-    puts.hold = NULL;
-    fake_s3_let_go(rig->s3);
+    lose_spool(rig, &puts);
     rig_open(rig, HOIST_WANT_ROWS);
     g_assert_cmpint(rig_idle(rig), ==, 0);
     rig_assert_files(rig, HOIST_DONE, 1);
@@ -438,6 +461,7 @@ int main(int argc, char **argv)
     g_test_add_func("/engine-images/between/second-fails", test_second_fails_and_is_tried_again);
     g_test_add_func("/engine-images/between/closed", test_closed_between);
     g_test_add_func("/engine-images/between/spool-lost", test_spool_lost_between);
+    g_test_add_func("/engine-images/between/worker-lost", test_worker_lost_between);
     g_test_add_func("/engine-images/between/cancelled", test_cancelled_between);
     g_test_add_func("/engine-images/between/changed", test_changed_between);
     g_test_add_func("/engine-images/between/some-are-there", test_some_are_there);
