@@ -10,7 +10,7 @@
 #include "core/imgpool.h"
 #include "core/imgworker.h"
 
-enum { PATIENCE_MS = 60000, TICK_US = 2000 };
+enum { PATIENCE_MS = 120000, TICK_US = 2000 };
 
 #define PHOTO       "photo/ladybird.jpg"
 #define LARGE       "photo/office-24mp.jpg"
@@ -354,22 +354,21 @@ static void test_percent_rises(Case *c, gconstpointer data)
     (void)data;
     open_pool(c);
     const int64_t until = g_get_monotonic_time() + PATIENCE_MS * 1000;
-    int last = -1, steps = 0;
-    ImgOutcome *o;
+    int last = -1;
     g_assert_true(submit_as(c, LARGE, LONG_RECIPE, c));
     g_assert_cmpint(imgpool_percent(c->pool, c), ==, -1);
-    while ((o = imgpool_take(c->pool)) == NULL) {
+    for (int steps = 0; steps < 3;) {
         const int percent = imgpool_percent(c->pool, c);
         g_assert_cmpint(percent, >=, last);
         g_assert_cmpint(percent, <=, 100);
         steps += percent > last;
         last = percent;
+        g_assert_null(imgpool_take(c->pool));
         g_assert_cmpint(g_get_monotonic_time(), <, until);
         g_usleep(TICK_US);
     }
-    g_assert_cmpint(steps, >=, 2);
+    imgpool_cancel(c->pool, c);
     g_assert_cmpint(imgpool_percent(c->pool, c), ==, -1);
-    imgpool_outcome_free(o);
 }
 
 static void test_worker_gets_no_secrets(Case *c, gconstpointer data)
