@@ -29,19 +29,11 @@ static const char *extension_of(const char *key)
     return dot != NULL && dot != name ? dot + 1 : "";
 }
 
-/* photo.jpg becomes photo.jpg.webp: photo.webp could be another picture's, of this run or of one long past (photo.heic beside photo.jpg).
- */
-static char *longer_key(const char *key, const char *extension)
-{
-    g_autofree char *of_kind = key_with_extension(key, extension);
-    return g_str_equal(of_kind, key) ? g_strdup(key) : g_strconcat(key, ".", extension, NULL);
-}
-
 static char *rendition_key(const Job *job, const char *name, const char *extension_or_null)
 {
     const char *plain = plain_key(job), *extension = extension_or_null != NULL ? extension_or_null : extension_of(plain);
     if (job->rec.pattern == NULL)
-        return extension_or_null != NULL ? longer_key(plain, extension) : g_strdup(plain);
+        return extension_or_null != NULL ? key_of_result(plain, extension) : g_strdup(plain);
     g_autofree char *key = key_of_pattern(job->rec.pattern, name, extension);
     return g_strconcat(prefix_of(job), key, NULL);
 }

@@ -99,6 +99,23 @@ static void with_extension(const char *key, const char *ext, const char *expecte
     g_assert_cmpstr(got, ==, expected);
 }
 
+static void of_result(const char *key, const char *ext, const char *expected)
+{
+    g_autofree char *got = key_of_result(key, ext);
+    g_assert_cmpstr(got, ==, expected);
+}
+
+static void test_of_result(void)
+{
+    of_result("a/photo.jpg", "webp", "a/photo.jpg.webp");
+    of_result("no-extension", "webp", "no-extension.webp");
+    of_result("photo.JPEG", "jpg", "photo.JPEG");
+    of_result("scan.tiff", "tif", "scan.tiff");
+    g_autofree char *longest = g_strnfill(KEY_MAX_BYTES, 'a'), *got = key_of_result(longest, "webp");
+    g_assert_cmpuint(strlen(got), ==, KEY_MAX_BYTES);
+    g_assert_true(g_str_has_suffix(got, "a.webp"));
+}
+
 static void test_with_extension(void)
 {
     with_extension("a/photo.jpg", "webp", "a/photo.webp");
@@ -217,6 +234,7 @@ int main(int argc, char **argv)
     g_test_add_func("/key/bad-templates", test_bad_templates);
     g_test_add_func("/key/length", test_length);
     g_test_add_func("/key/with-extension", test_with_extension);
+    g_test_add_func("/key/of-result", test_of_result);
     g_test_add_func("/key/numbered", test_numbered);
     g_test_add_func("/key/additions-keep-the-limit", test_additions_keep_the_limit);
     g_test_add_func("/key/renditions", test_renditions);
