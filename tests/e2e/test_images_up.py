@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import signal
-import sqlite3
 
 import lib
 
@@ -132,21 +131,42 @@ def test_restart_does_not_repeat_the_spool(t):
     assert not os.path.exists(t.path("starts")), "made again"
 
 
-def test_cancel_in_the_middle_of_an_encode(t):
-    """The worker's time is not spent on what nobody wants any more."""
+def encodes(p):
+    """The worker of this hoist that has used some CPU by now."""
+    for task in os.listdir(f"/proc/{p.pid}/task"):
+        with contextlib.suppress(OSError), open(f"/proc/{p.pid}/task/{task}/children", encoding="ascii") as f:
+            for child in f.read().split():
+                with open(f"/proc/{child}/stat", encoding="ascii") as stat:
+                    if int(stat.read().rsplit(")", 1)[1].split()[11]) > os.sysconf("SC_CLK_TCK"):
+                        return child
+    return None
+
+
+def long_encode(t):
     w = World(t)
     w.take("photo/office-24mp.jpg")
     p = w.hoist.start("up", "--json", "--to", "s3://bucket/p", "--images", "web max-edge=none max-bytes=none effort=6 quality=100 format=avif", w.src)
     t.later(p.kill)
+    worker = lib.wait_for(lambda: encodes(p), 60)
+    assert worker, "it is never prepared"
+    return w, p, worker
 
-    def prepares():
-        with contextlib.suppress(sqlite3.OperationalError):
-            return w.hoist.rows("select 1 from job where state = 1")
 
-    assert lib.wait_for(prepares, 60), "it is never prepared"
+def test_interrupted_in_the_middle_of_an_encode(t):
+    w, p, worker = long_encode(t)
     p.send_signal(signal.SIGINT)
-    assert p.wait(30) is not None
-    assert not w.objects()
+    assert p.wait(30) == 130
+    assert not os.path.exists(f"/proc/{worker}") and not w.objects()
+
+
+def test_cancelled_in_the_middle_of_an_encode(t):
+    """The worker's time is not spent on what nobody wants any more."""
+    w, p, worker = long_encode(t)
+    r = w.hoist.run("cancel", "--all")
+    assert r.returncode == 0, r.err
+    p.wait(30)
+    assert not os.path.exists(f"/proc/{worker}") and not w.objects()
+    assert w.hoist.rows("select state from job") == [(8,)]
 
 
 if __name__ == "__main__":
