@@ -124,6 +124,10 @@ static void tell_aws_warnings(Hoist *e)
 /* Where it goes was decided when the files were dropped; credentials are looked up anew each time. */
 static bool batch_open(Hoist *e, Batch *b, GError **error)
 {
+    renditions_clear(&b->renditions);
+    if (!settings_renditions(b->settings, &b->renditions, error))
+        return false;
+    b->patterns = b->renditions.n > 1 || (b->renditions.n == 1 && strstr(b->template, "{rendition}") != NULL);
     b->conf = settings_dest(b->settings, error);
     if (b->conf == NULL)
         return false;
@@ -148,7 +152,6 @@ static void batch_configure(Batch *b)
 {
     const HoistSettings *s = b->settings;
     b->template = g_strdup(settings_key_template(s));
-    b->patterns = b->renditions.n > 1 || (b->renditions.n == 1 && strstr(b->template, "{rendition}") != NULL);
     b->part_size = hoist_settings_number(s, "part-size");
     b->parts_at_once = (unsigned)hoist_settings_number(s, "parts");
     b->verify = g_strcmp0(hoist_settings_get(s, "checksum"), "none") != 0;
@@ -166,8 +169,6 @@ static Batch *batch_of_row(Hoist *e, const StoreBatch *row, GError **error)
     if (b->settings == NULL)
         b->settings = hoist_settings_new();
     settings_refresh(b->settings, e->settings);
-    if (b->broken == NULL)
-        (void)settings_renditions(b->settings, &b->renditions, &b->broken);
     batch_configure(b);
     if (b->broken == NULL)
         (void)batch_open(e, b, &b->broken);
