@@ -32,6 +32,7 @@ CORNERS = {
     "webp": r"imgproc/\w+\.[ch]",
     "libexif": r"imgproc/exif\.c",
     "zlib": r"imgproc/container_png\.c",
+    "lcms2": r"imgproc/icc\.c",
     "seccomp|linux/landlock": r"imgproc/sandbox\.c",
 }
 # Without libvips in them: these are linked into hoist itself.
