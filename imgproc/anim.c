@@ -227,12 +227,26 @@ static size_t still_bytes(const Anim *a, VipsImage *frame, bool lossless)
     return size;
 }
 
+/* One by one: libvips would compute all that is skipped in one piece. */
+static bool pass_frames(const Anim *a, unsigned n)
+{
+    bool ok = true;
+    for (unsigned i = 0; i < n && ok && !too_late(a); i++) {
+        VipsImage *lazy = frame_at(a, i, RECIPE_EDGE_MAX);
+        VipsImage *frame = lazy != NULL ? vips_image_copy_memory(lazy) : NULL;
+        ok = frame != NULL;
+        g_clear_object(&frame);
+        g_clear_object(&lazy);
+    }
+    return ok;
+}
+
 /* By a frame from the middle: many begin in black. Leaves the frames opened anew. */
 static bool choose_mixed(Anim *a, unsigned edge_px)
 {
     if (a->out->quality == LOSSLESS)
         return true;
-    VipsImage *lazy = frame_at(a, a->frames / 2, edge_px);
+    VipsImage *lazy = pass_frames(a, a->frames / 2) ? frame_at(a, a->frames / 2, edge_px) : NULL;
     VipsImage *frame = lazy != NULL ? vips_image_copy_memory(lazy) : NULL;
     const size_t lossy = frame != NULL ? still_bytes(a, frame, false) : 0;
     const size_t lossless = frame != NULL && !too_late(a) ? still_bytes(a, frame, true) : 0;
@@ -373,12 +387,22 @@ static GBytes *insert_metadata(const Anim *a, GBytes *bytes)
     return whole;
 }
 
-/* Encoders make one frame of neighbours that look the same; it is shown as long as they were. */
-static unsigned count_frames(GBytes *bytes)
+static unsigned count_webp_frames(GBytes *bytes)
+{
+    const WebPData data = { g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes) };
+    WebPMux *mux = WebPMuxCreate(&data, 0);
+    int frames = 0;
+    if (mux != NULL)
+        WebPMuxNumChunks(mux, WEBP_CHUNK_ANMF, &frames);
+    WebPMuxDelete(mux);
+    return (unsigned)MAX(frames, 1); /* a still has no such chunk */
+}
+
+static unsigned count_gif_frames(GBytes *bytes)
 {
     gsize size;
     const void *data = g_bytes_get_data(bytes, &size);
-    VipsImage *tall = vips_image_new_from_buffer(data, size, "", "n", -1, NULL);
+    VipsImage *tall = vips_image_new_from_buffer(data, size, "", "n", -1, "access", VIPS_ACCESS_SEQUENTIAL, NULL);
     if (tall == NULL)
         return 0;
     const int frames = vips_image_get_height(tall) / vips_image_get_page_height(tall);
@@ -393,7 +417,8 @@ static bool keep_encoded(Anim *a, GBytes *bytes)
         bytes = insert_metadata(a, bytes);
     if (bytes == NULL)
         return false;
-    a->out->frames = count_frames(bytes);
+    /* encoders make one frame of neighbours that look the same; it is shown as long as they were */
+    a->out->frames = a->out->format == IMG_WEBP ? count_webp_frames(bytes) : count_gif_frames(bytes);
     a->out->encodes++;
     g_clear_pointer(&a->out->bytes, g_bytes_unref);
     a->out->bytes = bytes;
