@@ -218,6 +218,23 @@ void rig_until_picture(Rig *rig)
 }
 
 typedef struct {
+    HoistRowChange change;
+    unsigned n;
+} Told;
+
+static bool is_told(Rig *rig, const void *what)
+{
+    const Told *told = what;
+    return rig->rows[told->change] >= told->n;
+}
+
+void rig_until_rows(Rig *rig, HoistRowChange change, unsigned n)
+{
+    const Told told = { change, n };
+    until(rig, is_told, &told, "rows");
+}
+
+typedef struct {
     FakeKind kind;
     unsigned n;
 } Asked;

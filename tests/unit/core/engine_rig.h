@@ -46,6 +46,7 @@ void     rig_rows_command(Rig *rig, HoistCommandKind kind, int64_t id);
 HoistRow *rig_view_row(const Rig *rig, int64_t id);             /* from the store; caller frees */
 char    *rig_copy(const Rig *rig, const char *from, const char *name);         /* a file below the test data; path */
 void     rig_until_picture(Rig *rig);
+void     rig_until_rows(Rig *rig, HoistRowChange change, unsigned n);
 int64_t  rig_idle(Rig *rig);                                    /* files that wait for a person */
 void     rig_until_asked(Rig *rig, FakeKind kind, unsigned n);
 void     rig_until_notice(Rig *rig, const char *fault);

@@ -187,7 +187,7 @@ static void test_closed_between(void)
 {
     Puts puts = { 0 };
     g_autoptr(Rig) rig = rig_of_two(&puts);
-    g_autofree char *path = stand_at_second(rig, &puts);
+    g_free(stand_at_second(rig, &puts));
     rig_close(rig);
     puts.hold = NULL;
     fake_s3_let_go(rig->s3);
@@ -201,7 +201,8 @@ static void test_closed_between(void)
 /* Closed at the second object, and the cache emptied. */
 static void lose_spool(Rig *rig, Puts *puts)
 {
-    g_autofree char *path = stand_at_second(rig, puts), *cache = g_build_filename(g_get_user_cache_dir(), HOIST_APP, "spool", NULL);
+    g_free(stand_at_second(rig, puts));
+    g_autofree char *cache = g_build_filename(g_get_user_cache_dir(), HOIST_APP, "spool", NULL);
     rig_close(rig);
     const char *argv[] = { "rm", "-rf", cache, NULL };
     g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
@@ -243,7 +244,7 @@ static void test_cancelled_between(void)
 {
     Puts puts = { 0 };
     g_autoptr(Rig) rig = rig_of_two(&puts);
-    g_autofree char *path = stand_at_second(rig, &puts);
+    g_free(stand_at_second(rig, &puts));
     rig_rows_command(rig, HOIST_CMD_CANCEL, 1);
     puts.hold = NULL;
     fake_s3_let_go(rig->s3);
@@ -262,7 +263,7 @@ static void test_changed_between(void)
 {
     Puts puts = { 0 };
     g_autoptr(Rig) rig = rig_of_two(&puts);
-    g_autofree char *path = stand_at_second(rig, &puts);
+    g_free(stand_at_second(rig, &puts));
     rig_close(rig);
     g_free(rig_copy(rig, "images/photo/ladybird.jpg", "photo.jpg"));
     puts.hold = NULL;
@@ -404,6 +405,57 @@ static void test_others_pass_pictures(void)
     g_assert_cmpuint(rig->totals.files[HOIST_DONE], ==, 1);
 }
 
+/* The worker does not begin before the file `go` is there. */
+static char *patient_worker(const Rig *rig)
+{
+    char *script = rig_file(rig, "worker", 0, 0);
+    g_autofree char *self = g_file_read_link("/proc/self/exe", NULL), *folder = g_path_get_dirname(self);
+    g_autofree char *text =
+        g_strdup_printf("#!/bin/sh\nwhile [ ! -e '%s/go' ]; do sleep 0.05; done\nexec '%s/../imgproc/hoist-imgproc'\n", rig->dir, folder);
+    g_assert_true(g_file_set_contents(script, text, -1, NULL));
+    g_assert_cmpint(g_chmod(script, 0700), ==, 0);
+    return script;
+}
+
+static FakeRule note_last(const FakeRequest *rq, void *ctx)
+{
+    if (rq->kind == FAKE_PUT && strstr(rq->key, "39.png") != NULL)
+        *(unsigned *)ctx = rq->count;
+    return (FakeRule){ 0 };
+}
+
+/* What is moved to the top is prepared before all that still wait, however long they do. */
+static void test_moved_goes_first(void)
+{
+    enum { FILES = 40, IN_THE_POOL = 4 /* with one worker */ };
+    unsigned place = 0;
+    g_autoptr(Rig) rig = rig_new_with_pictures(NULL);
+    g_autofree char *script = patient_worker(rig), *folder = g_build_filename(rig->dir, "many", NULL);
+    for (unsigned i = 0; i < FILES; i++) {
+        g_autofree char *name = g_strdup_printf("many/%02u.png", i);
+        g_free(rig_copy(rig, "images/png/1bit.png", name));
+    }
+    fake_s3_rules(rig->s3, note_last, &place);
+    rig_set(rig, "image-workers", "1");
+    rig_set(rig, "jobs", "1");
+    g_setenv("HOIST_IMGPROC", script, TRUE);
+    rig_open(rig, HOIST_WANT_ROWS | HOIST_WANT_PROGRESS | HOIST_OPEN_PAUSED);
+    g_unsetenv("HOIST_IMGPROC");
+    rig_add(rig, folder, NULL);
+    g_assert_cmpint(rig_idle(rig), ==, FILES);
+    hoist_send(rig->hoist, hoist_command_new(HOIST_CMD_RESUME_ALL));
+    rig_until_rows(rig, HOIST_ROW_PROGRESS, IN_THE_POOL);
+    HoistCommand *move = hoist_command_new(HOIST_CMD_MOVE);
+    hoist_command_add_id(move, FILES);
+    move->number = -2;
+    hoist_send(rig->hoist, move);
+    g_free(rig_file(rig, "go", 0, 0));
+    g_assert_cmpint(rig_idle(rig), ==, 0);
+    rig_assert_files(rig, HOIST_DONE, FILES);
+    g_assert_cmpuint(place, >=, 1);
+    g_assert_cmpuint(place, <=, IN_THE_POOL + 1);
+}
+
 /* ------------------------------------------------------------------ for a person who looks */
 
 static void look(Rig *rig, int64_t id)
@@ -471,6 +523,7 @@ int main(int argc, char **argv)
     g_test_add_func("/engine-images/policy/as-it-is-is-remembered", test_as_it_is_is_remembered);
     g_test_add_func("/engine-images/policy/types", test_types);
     g_test_add_func("/engine-images/way/others-pass", test_others_pass_pictures);
+    g_test_add_func("/engine-images/way/moved-goes-first", test_moved_goes_first);
     g_test_add_func("/engine-images/look/newest-counts", test_look);
     g_test_add_func("/engine-images/look/progress", test_progress);
     const int status = g_test_run();
