@@ -11,6 +11,7 @@
 enum {
     PNG_CHUNKS_MAX = 4096, /* before the pixels; more is no picture */
     MEGA = 1000000,
+    SVG_BYTES_MAX = 16 << 20, /* larger ones are not looked through, and not converted */
 };
 
 typedef struct {
@@ -286,10 +287,22 @@ static VipsImage *open_scaled(int fd, ImgKind kind, double scale)
     return image;
 }
 
+/* There are no fonts where pictures are read (sandbox.h): letters would be missing, and nobody told. */
+static bool svg_has_text(int fd, uint64_t file_bytes)
+{
+    const size_t size = (size_t)MIN(file_bytes, SVG_BYTES_MAX);
+    g_autofree uint8_t *data = g_malloc(size);
+    if (file_bytes > SVG_BYTES_MAX || pread(fd, data, size, 0) != (ssize_t)size)
+        return true;
+    return memmem(data, size, "<text", 5) != NULL || memmem(data, size, ":text", 5) != NULL;
+}
+
 VipsImage *probe_vector(int fd, unsigned edge_px, ImgProbe *out, ImgOutcomeKind *refusal_out, char **why_out)
 {
     if (!read_kind(fd, out, why_out))
         return refuse(IMG_AS_IS, *why_out, refusal_out, why_out);
+    if (out->kind == KIND_SVG && svg_has_text(fd, out->file_bytes))
+        return refuse(IMG_AS_IS, g_strdup("SVG with text is not converted: no fonts"), refusal_out, why_out);
     block_vectors(false);
     VipsImage *image = open_scaled(fd, out->kind, 1);
     if (image != NULL && edge_px != 0) {

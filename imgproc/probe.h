@@ -49,7 +49,7 @@ bool probe_kind_is_web(ImgKind kind);
 VipsImage *probe_open(int fd, ImgKind kind, int shrink);
 ImgFormat probe_format(ImgKind kind);
 /* An SVG or a PDF (its first page) as pixels, its longest edge edge_px; 0 = as large as it says it is. Its loader is one of those that are blocked; it is let in
- * until probe_vector_end. out as probe_file fills it. Caller unrefs before probe_vector_end. */
+ * until probe_vector_end. An SVG with text is refused. out as probe_file fills it. Caller unrefs before probe_vector_end. */
 VipsImage *probe_vector(int fd, unsigned edge_px, ImgProbe *out, ImgOutcomeKind *refusal_out, char **why_out);
 void probe_vector_end(void);
 /* Looks at everything but pixels; of an animation it opens the first frame. out->kind and file_bytes are always filled. NULL: *refusal_out is IMG_AS_IS or IMG_FAILED, *why_out (caller frees) the reason. Else the opened picture;

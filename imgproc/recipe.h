@@ -35,7 +35,7 @@ typedef struct {
     RecipeMetadata metadata;    /* SAFE: date, camera, copyright */
     uint32_t background;        /* 0xRRGGBB behind transparent pixels where the format has no alpha */
     bool keep_profile;          /* false: pixels become sRGB; true: they stay, and the ICC profile with them */
-    bool vectors;               /* SVG and PDF are rasterised, with a longest edge of max_edge_px: they have no pixels of their own */
+    bool vectors;               /* SVG (without text: there are no fonts) and PDF are rasterised, with a longest edge of max_edge_px */
 } ImgRecipe;
 
 /* False: text is no recipe; *out is untouched and *why_out (NULL = not wanted; caller frees) says what is wrong: "max-edge=7: 16..65535". */

@@ -428,6 +428,10 @@ static void test_vectors_when_asked(void)
     img_result_clear(&r);
     r = render(bomb, "web vectors=yes max-edge=none");
     g_assert_cmpint(r.kind, ==, IMG_FAILED);
+    g_autofree char *letters =
+        write_file("letters.svg", "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"40\" height=\"20\"><text>a</text></svg>", -1);
+    r = render(letters, "web vectors=yes");
+    g_assert_cmpint(r.kind, ==, IMG_AS_IS);
     VipsImage *blocked = NULL; /* again */
     g_assert_cmpint(vips_svgload(path, &blocked, NULL), !=, 0);
     vips_error_clear();
