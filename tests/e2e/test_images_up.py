@@ -76,7 +76,6 @@ def test_policies_for_broken_pictures(t):
         assert sum(os.path.basename(good).split(".")[0] in k for k in found) == 1, sorted(found)
         sent = [k for k in found if "truncated" in k]
         if policy == "original":
-        if policy == "original":
             assert sent == ["src/truncated.jpg"] and len(found[sent[0]]) <= os.path.getsize(bad)
             assert any(e.get("note") for e in events if e.get("path") == bad), "not a word about it"
         else:
