@@ -477,17 +477,48 @@ static char *schema_of(Store *st)
     return g_string_free(text, FALSE);
 }
 
-static Queue queue_of_version_1(void)
+/* As that version left it: not opened yet. */
+static Queue file_of_version_1(void)
 {
     g_autofree char *from = g_build_filename(g_getenv("HOIST_TEST_DATA"), "unit", "core", "data", "queue-v1.sql", NULL), *sql = NULL;
-    g_autofree char *notice = NULL;
     g_assert_true(g_file_get_contents(from, &sql, NULL, NULL));
     Queue q = { .dir = g_dir_make_tmp("hoist-store-XXXXXX", NULL), .dest = 1, .batch = 1 };
     raw_exec(q.dir, sql);
+    return q;
+}
+
+static Queue queue_of_version_1(void)
+{
+    g_autofree char *notice = NULL;
+    Queue q = file_of_version_1();
     q.st = store_open(q.dir, &notice, NULL);
     g_assert_nonnull(q.st);
     g_assert_null(notice);
     return q;
+}
+
+/* Its files are rescued, too, when it is damaged. */
+static void test_a_damaged_queue_of_version_1(void)
+{
+    enum { PAGE = 4096 };
+    Queue q = file_of_version_1();
+    g_autofree char *path = g_build_filename(q.dir, "queue.db", NULL), *image = NULL, *notice = NULL;
+    Conn c;
+    int64_t root = 0;
+    gsize n;
+    g_assert_true(conn_open(&c, path, SQLITE_OPEN_READONLY, NULL));
+    g_assert_true(conn_number(&c, "SELECT rootpage FROM sqlite_schema WHERE name='job_once'", &root, NULL));
+    conn_close(&c);
+    g_assert_true(g_file_get_contents(path, &image, &n, NULL));
+    memset(image + (root - 1) * PAGE, 0xa5, PAGE);
+    g_assert_true(g_file_set_contents(path, image, (gssize)n, NULL));
+    q.st = store_open(q.dir, &notice, NULL);
+    g_assert_nonnull(q.st);
+    g_assert_nonnull(strstr(notice, "4 files and 1 unfinished uploads were rescued"));
+    StoreJob j = queue_load(&q, 1);
+    g_assert_cmpuint(j.acked_bytes, ==, 400);
+    store_job_clear(&j);
+    queue_drop(&q);
 }
 
 /* It becomes what a new one is. */
@@ -735,6 +766,7 @@ int main(int argc, char **argv)
     g_test_add_func("/store-faults/open/migration", test_migration_copies_first_and_is_all_or_nothing);
     g_test_add_func("/store-faults/open/a-queue-of-version-1", test_a_queue_of_version_1);
     g_test_add_func("/store-faults/open/migrated-is-like-new", test_migrated_is_like_new);
+    g_test_add_func("/store-faults/open/a-damaged-queue-of-version-1", test_a_damaged_queue_of_version_1);
     g_test_add_func("/store-faults/damage/anywhere", test_damage_anywhere);
     g_test_add_func("/store-faults/damage/truncated-and-foreign", test_truncated_and_foreign_files);
     g_test_add_func("/store-faults/damage/salvage-keeps-what-can-be-read", test_salvage_keeps_what_can_be_read);
