@@ -150,7 +150,7 @@ def test_likeness_jpeg(t):
 
 
 def test_likeness_avif(t):
-    likeness("web format=avif max-edge=640 effort=0 min-savings=0", SSIM_FLOOR)
+    likeness("web format=avif max-edge=320 effort=0 min-savings=0", SSIM_FLOOR)
 
 
 def test_likeness_png(t):
@@ -160,7 +160,7 @@ def test_likeness_png(t):
 def test_formats(t):
     """Format asked for is format made; keep keeps it; auto makes what browsers show, with alpha where there is alpha."""
     found, n = Findings(), 0
-    for text in ("web", "web format=jpeg metadata=none min-savings=0", "web format=avif max-edge=640 effort=0 min-savings=0",
+    for text in ("web", "web format=jpeg metadata=none min-savings=0", "web format=avif max-edge=320 effort=0 min-savings=0",
                  "web format=png max-edge=400 max-bytes=none min-savings=0", "web format=keep max-edge=600 min-savings=0"):
         recipe = Recipe(text)
         for p, event, objects in each(text, lambda p: p.fine and p.converted):
