@@ -170,7 +170,7 @@ def test_formats(t):
                 n += 1
                 made = Picture(o.path)
                 allowed = FORMATS.get(recipe.format) or ("WEBP", "JPEG", "PNG")
-                if recipe.format == "keep" and p.format in ("JPEG", "MPO", "PNG", "WEBP", "AVIF"):
+                if recipe.format == "keep" and p.format in ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF"):
                     allowed = (p.format,) if p.format != "MPO" else ("JPEG",)
                 found.need(made.format in allowed, p.path, f"{text}: {made.format}, not {allowed}")
                 found.need(made.alpha == p.alpha or made.format == "JPEG", p.path, f"{text}: alpha {p.alpha} became {made.alpha}")
