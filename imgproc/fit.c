@@ -9,12 +9,12 @@ enum {
     TRIES_MAX = 3, /* of one of them */
 };
 
-static const double aim_first = 0.97;  /* of the limit: a guess by the sample is that good, nearly always */
+static const double aim_first = 0.94;  /* of the limit: a guess by the sample is that good, nearly always */
 static const double aim_again = 0.985; /* after an encode close by */
-static const double near_enough = 0.90;
+static const double near_enough = 0.86;
 static const double slope = 1.0 / 45; /* of log(bytes) over quality, until a second sample tells better */
 static const double growth = 1.7;     /* bytes go with the edge to the power of this: what is finer costs more a pixel */
-static const double growth_least = 1.0, fair = 1.15;
+static const double growth_least = 1.0, fair = 1.25;
 static const double smaller_at_least = 0.93;
 
 typedef struct {
