@@ -104,6 +104,7 @@ class Picture:
         t = 0
         with Image.open(self.path) as im:
             for frame in ImageSequence.Iterator(im):
+                frame.load()        # the time is known after that
                 t += shown_ms(frame.info.get("duration", 0))
                 yield t, look(frame)
 
