@@ -7,7 +7,7 @@
 #include "fake_s3.h"
 #include "hoist.h"
 
-#define RIG_PATIENCE_S 20
+#define RIG_PATIENCE_S 60
 
 typedef struct {
     char          *dir;
