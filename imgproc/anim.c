@@ -5,6 +5,7 @@
 #include <webp/encode.h>
 #include <webp/mux.h>
 
+#include "container.h"
 #include "metadata.h"
 
 enum {
@@ -471,6 +472,12 @@ static void make(Anim *a, GBytes *file)
         g_snprintf(a->out->note, sizeof a->out->note, "still larger than asked at %u px", MAX(a->out->width_px, a->out->height_px));
 }
 
+/* libvips shows the frames before the cut, and says nothing. */
+static bool is_cut(const ImgProbe *probe, GBytes *file)
+{
+    return probe->kind == KIND_GIF && file != NULL && !gif_is_whole(g_bytes_get_data(file, NULL), g_bytes_get_size(file));
+}
+
 void anim_render(int fd, const ImgProbe *probe, GBytes *file, const ImgRecipe *recipe, const ImgWatch *watch, ImgResult *out)
 {
     Anim a = { .fd = fd, .probe = probe, .recipe = recipe, .watch = watch, .out = out, .percent_to = FIRST_PERCENT };
@@ -488,6 +495,8 @@ void anim_render(int fd, const ImgProbe *probe, GBytes *file, const ImgRecipe *r
     const double pixels = (double)a.width_px * a.height_px * a.frames;
     if (pixels > (double)IMG_FRAMES_MEGAPIXELS_MAX * MEGA)
         fail(&a, "its frames together have too many pixels");
+    else if (is_cut(probe, file))
+        fail(&a, "the picture is damaged (it ends too early)");
     else if (recipe->format == RECIPE_JPEG || recipe->format == RECIPE_PNG || recipe->format == RECIPE_AVIF)
         keep_original(&a, file, "an animation stays what it is");
     else

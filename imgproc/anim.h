@@ -1,6 +1,6 @@
 /* anim.h - animated GIF and WebP through a recipe: every frame, its time, the loop; as WebP, or as GIF where the recipe keeps the format.
  *
- * One encode; too large: once more with a smaller edge; else the original, cleaned (metadata.h). Delays under 11 ms become 100 ms, as
+ * One encode; too large: once more with a smaller edge; then the smaller of the two, with a note. Not smaller than the source: the original, cleaned (metadata.h). Delays under 11 ms become 100 ms, as
  * browsers show them. Formats without animation (jpeg, png, avif asked for): the original, with a note.
  * Source document: WebP container specification, GIF89a. Thread: that of img_render.
  */

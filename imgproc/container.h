@@ -52,6 +52,9 @@ MetadataResult patch_end(Patch *p, GBytes **out_file);
 void patch_clear(Patch *p);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Patch, patch_clear)
 
+/* From its screen to its trailer, block by block: a cut one is not. */
+bool gif_is_whole(const uint8_t *data, size_t size);
+
 static inline size_t splice_left(const Splice *s)
 {
     return s->size - s->at;

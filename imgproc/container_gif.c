@@ -97,3 +97,20 @@ MetadataResult gif_clean(const uint8_t *data, size_t size, RecipeMetadata level,
         splice_keep(&s, 1);
     return pixels ? splice_end(&s, out_file) : METADATA_STUCK;
 }
+
+bool gif_is_whole(const uint8_t *data, size_t size)
+{
+    const Splice s = { .data = data, .size = size };
+    if (size < SCREEN)
+        return false;
+    size_t at = SCREEN + table_bytes(data[10]);
+    while (at != 0 && at + 1 < size && data[at] != TRAILER) {
+        if (data[at] == EXTENSION)
+            at = after_blocks(&s, at + 2);
+        else if (data[at] == IMAGE && size - at > IMAGE_HEAD)
+            at = after_blocks(&s, at + IMAGE_HEAD + table_bytes(data[at + IMAGE_HEAD - 1]) + 1);
+        else
+            return false;
+    }
+    return at != 0 && at < size && data[at] == TRAILER;
+}
