@@ -136,26 +136,38 @@ static void lay(Hoist *e, Job *job, const ImgOutcome *o)
     }
 }
 
+/* Nobody asked for it to be taken out. */
+static bool keeps_metadata(const Job *job)
+{
+    ImgRecipe first;
+    return recipe_parse(job->batch->renditions.list[0].recipe, &first, NULL) && first.metadata == METADATA_ALL;
+}
+
 /* The picture defeats the workers. */
 static void on_defeated(Hoist *e, Job *job, const ImgOutcome *o)
 {
     const char *policy = hoist_settings_get(job->batch->settings, "on-image-error");
+    const bool fail = g_strcmp0(policy, "fail") == 0, skip = g_strcmp0(policy, "skip") == 0;
+    ImgOutcome original = { .n = 1, .failed = o->failed, .objects = { o->objects[0] } };
+    const char *staged = original.objects[0].staged;
+    if (!fail && !skip) {
+        const char *but = staged != NULL ? " but for its metadata" : o->clean || keeps_metadata(job) ? "" : ", with its metadata";
+        g_autofree char *note = g_strdup_printf("sent as it is%s: %s", but, o->failed);
+        original.objects[0].note = note;
+        lay(e, job, &original);
+        return;
+    }
     GError *error = NULL;
     fault_set(&error, FAULT_IMAGE, "%s", o->failed);
-    if (g_strcmp0(policy, "fail") == 0) {
+    if (staged != NULL)
+        imgpool_release(e->imgpool, staged);
+    if (fail) {
         engine_fail(e, job, error);
         return;
     }
-    if (g_strcmp0(policy, "skip") == 0) {
-        g_autofree char *note = g_strdup_printf("skipped: %s", o->failed);
-        engine_skip(e, job, error, note);
-        g_error_free(error);
-        return;
-    }
+    g_autofree char *note = g_strdup_printf("skipped: %s", o->failed);
+    engine_skip(e, job, error, note);
     g_error_free(error);
-    g_autofree char *note = g_strdup_printf("sent as it is, with its metadata: %s", o->failed);
-    const ImgOutcome as_it_is = { .n = 1, .objects = { { .note = note } } };
-    lay(e, job, &as_it_is);
 }
 
 void engine_imaged(Hoist *e, ImgOutcome *o)

@@ -108,14 +108,14 @@ static bool any_made(const ImgOutcome *o)
     return made;
 }
 
-/* A picture that goes as it is in all its renditions is one object under its own name. */
+/* A picture that goes as it is in all its renditions, or that none could be made of, is one object under its own name. */
 static GPtrArray *list_objects(const Job *job, const ImgOutcome *o)
 {
     const Renditions *r = &job->batch->renditions;
     const uint64_t bytes = job->rec.src.size_bytes;
     GPtrArray *objects = g_ptr_array_new_with_free_func((GDestroyNotify)store_object_free);
-    if (!any_made(o))
-        add_object(objects, r->list[0].name, g_strdup(plain_key(job)), NULL, bytes);
+    if (o->failed != NULL || !any_made(o))
+        add_object(objects, r->list[0].name, g_strdup(plain_key(job)), &o->objects[0], bytes);
     else
         for (unsigned i = 0; i < o->n; i++)
             add_object(objects, r->list[i].name, rendition_key(job, r->list[i].name, o->objects[i].extension), &o->objects[i], bytes);

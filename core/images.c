@@ -269,6 +269,8 @@ static void on_outcome(Run *run, ImgOutcome *o)
         return;
     }
     if (o->failed != NULL) {
+        if (o->objects[0].staged != NULL)
+            imgpool_release(run->pool, o->objects[0].staged);
         tell_failed(run, item, o->failed);
         return;
     }

@@ -93,6 +93,7 @@ void imgtask_free(ImgTask *t)
         g_free(t->making[i].key);
         g_free(t->making[i].temp);
     }
+    g_free(t->instead.key);
     g_clear_error(&t->error);
     g_free(t->failed);
     g_clear_pointer(&t->rgb, g_bytes_unref);
@@ -119,14 +120,37 @@ static void order_free(gpointer data)
 /* ------------------------------------------------------------------ keeper thread: one task */
 
 /* The task goes back to the engine; only what was made keeps its temporary file. */
-static void finish(ImgKeeper *k, ImgTask *t)
+static void give_back(ImgKeeper *k, ImgTask *t)
 {
-    if (t->cancelled || t->error != NULL || t->failed != NULL)
+    if (t->cancelled || t->error != NULL || (t->failed != NULL && !t->cleaning))
         imgkeeper_drop_temps(k->spool, t);
     close_targets(t);
     close(t->fd);
     t->fd = -1;
     mailbox_send(k->done, t);
+}
+
+/* Once more to a worker, which need not decode it this time: who sends the source as it is tells nobody where it was taken. */
+static bool clean_instead(ImgKeeper *k, ImgTask *t)
+{
+    if (t->cancelled || t->error != NULL || t->failed == NULL || t->cleaning || t->instead.key == NULL)
+        return false;
+    imgkeeper_drop_temps(k->spool, t);
+    for (unsigned i = 0; i < t->n; i++)
+        g_free(t->making[i].key);
+    t->making[0] = t->instead;
+    t->instead.key = NULL;
+    t->n = 1;
+    t->cleaning = true;
+    t->tries = 0;
+    g_queue_push_head(&k->waiting, t);
+    return true;
+}
+
+static void finish(ImgKeeper *k, ImgTask *t)
+{
+    if (!clean_instead(k, t))
+        give_back(k, t);
 }
 
 static void free_slot(Slot *slot)
@@ -147,13 +171,15 @@ static void worker_failed(ImgKeeper *k, Slot *slot, const char *how)
     for (unsigned i = 0; i < t->n; i++)
         t->making[i].answered = false;
     g_clear_error(&t->error);
-    g_clear_pointer(&t->failed, g_free);
+    if (!t->cleaning)
+        g_clear_pointer(&t->failed, g_free);
     atomic_store(&t->percent, -1);
     if (t->tries < TRIES_MAX) {
         g_queue_push_head(&k->waiting, t);
         return;
     }
-    t->failed = g_strdup_printf("the picture worker %s on each of %d tries", how, TRIES_MAX);
+    if (!t->cleaning)
+        t->failed = g_strdup_printf("the picture worker %s on each of %d tries", how, TRIES_MAX);
     finish(k, t);
 }
 
@@ -186,6 +212,7 @@ static bool send_task(const ImgKeeper *k, int sock, const ImgTask *t)
         m.head.kind = WIRE_PREVIEW;
     } else {
         m.job.deadline_ms = k->deadline_ms;
+        m.job.clean = t->cleaning;
         m.job.n = t->n;
         for (unsigned i = 0; i < t->n; i++)
             g_strlcpy(m.job.recipes[i], t->making[i].recipe, sizeof m.job.recipes[i]);
@@ -200,7 +227,8 @@ static bool start_process(ImgKeeper *k, Slot *slot, ImgTask *t)
     g_autoptr(GError) error = NULL;
     if (slot->process.pid != 0 || imgworker_start(&slot->process, k->worker_path, &error))
         return true;
-    t->failed = g_strdup(error->message);
+    if (t->failed == NULL)
+        t->failed = g_strdup(error->message);
     return false;
 }
 
@@ -211,7 +239,7 @@ static void begin(ImgKeeper *k, Slot *slot, ImgTask *t)
     if (slot->process.pid == 0)
         slot->greeted = false;
     if (!open_targets(k, t) || !start_process(k, slot, t)) {
-        finish(k, t);
+        give_back(k, t);
         return;
     }
     slot->task = t;

@@ -35,13 +35,16 @@ typedef struct {
     unsigned preview_px; /* 0: n files are to be made */
     unsigned n;
     ImgMaking making[RECIPES_MAX];
+    ImgMaking instead; /* key NULL = nothing: when the picture defeats its recipes, the source without its metadata */
     /* shared */
     atomic_int percent; /* -1 = not told */
     /* engine thread */
     uint32_t id; /* by imgkeeper_send */
     uint64_t reserved_bytes;
+    unsigned reserved_files;
     /* keeper; then outcome */
     unsigned tries, heard;
+    bool cleaning; /* failed; making[0] is what was `instead`, and n is 1 */
     bool cancelled;
     GError *error;  /* FAULT_SPOOL_FULL, FAULT_MEMORY */
     char *failed;   /* the picture or its workers: why, for people */

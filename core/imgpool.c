@@ -151,6 +151,16 @@ static void object_of_file(ImgObject *o, SpoolFile *f)
                       .picture = f->picture };
 }
 
+/* It takes the room of the first rendition, which is as large. */
+static void plan_cleaning(const SourceId *src, const ImgRecipe *recipe, ImgMaking *out)
+{
+    recipe_text(recipe, out->recipe);
+    g_autofree char *what = g_strconcat("cleaned ", out->recipe, NULL);
+    out->key = spool_key(src, what);
+    out->bytes_max = MIN(src->size_bytes + CLEANED_MORE_BYTES, (uint64_t)RECIPE_BYTES_MAX);
+    out->temp_fd = -1;
+}
+
 /* What is in the spool goes to the outcome, the rest to the task. */
 static void divide(ImgPool *p, const SourceId *src, const ImgRecipe *recipes, ImgOutcome *o, ImgTask *t)
 {
@@ -169,6 +179,9 @@ static void divide(ImgPool *p, const SourceId *src, const ImgRecipe *recipes, Im
         t->reserved_bytes += m->bytes_max;
         t->n++;
     }
+    t->reserved_files = t->n;
+    if (t->n > 0 && recipes[0].metadata != METADATA_ALL)
+        plan_cleaning(src, &recipes[0], &t->instead);
 }
 
 static void hand_over(ImgPool *p, ImgTask *t, ImgOutcome *o)
@@ -187,7 +200,7 @@ static bool begin(ImgPool *p, ImgTask *t, ImgOutcome *o)
         answer_at_once(p, o);
         return true;
     }
-    if (p->handed < QUEUE_MAX && spool_reserve(p->spool, t->reserved_bytes, t->n, o->n - t->n)) {
+    if (p->handed < QUEUE_MAX && spool_reserve(p->spool, t->reserved_bytes, t->reserved_files, o->n - t->n)) {
         hand_over(p, t, o);
         return true;
     }
@@ -336,8 +349,10 @@ static ImgOutcome *outcome_of_task(ImgPool *p, ImgTask *t, ImgOutcome *o)
     o->height_px = t->height_px;
     if (o->error == NULL && o->failed == NULL && settle(p, t, o))
         return o;
-    imgkeeper_drop_temps(p->spool, t);
     let_go_all(p, o);
+    if (o->failed != NULL && t->cleaning && t->making[0].answered && settle(p, t, o))
+        o->clean = t->making[0].result.outcome == WIRE_AS_IS;
+    imgkeeper_drop_temps(p->spool, t);
     o->n = 0;
     return o;
 }
@@ -349,8 +364,8 @@ ImgOutcome *imgpool_take(ImgPool *p)
     while (o == NULL && (t = imgkeeper_take(p->keeper)) != NULL) {
         Live *l = g_hash_table_lookup(p->live, GUINT_TO_POINTER(t->id));
         p->handed--;
-        if (t->n > 0)
-            spool_unreserve(p->spool, t->reserved_bytes, t->n);
+        if (t->reserved_files > 0)
+            spool_unreserve(p->spool, t->reserved_bytes, t->reserved_files);
         if (l != NULL) {
             o = outcome_of_task(p, t, g_steal_pointer(&l->outcome));
             g_hash_table_remove(p->live, GUINT_TO_POINTER(t->id));

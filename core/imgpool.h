@@ -43,7 +43,9 @@ typedef struct {
 typedef struct {
     gpointer user;
     GError *error; /* FAULT_SPOOL_FULL (disk), FAULT_USAGE (a recipe that is none), or NULL */
-    char *failed;  /* the picture defeats one of the recipes, or the workers, or there are none: why, for people; no objects then. Or NULL */
+    char *failed;  /* the picture defeats one of the recipes, or the workers, or there are none: why, for people; n is 0 then. Or NULL.
+                      objects[0] is the source itself then: staged = without its metadata */
+    bool clean;    /* with failed: it holds no metadata that the first recipe drops */
     unsigned n;    /* objects, one for each recipe, in their order */
     ImgObject objects[RECIPES_MAX];
     GBytes *rgb;   /* of a preview: width_px * height_px * 3; NULL: failed says why */

@@ -73,6 +73,9 @@ unsigned img_readable(void);
 unsigned img_writable(void);
 /* fd: a regular file open for reading; its offset moves. out[n] is overwritten; img_result_clear each. 1 <= n <= RECIPES_MAX. */
 void img_render(int fd, const ImgRecipe *recipes, unsigned n, const ImgWatch *watch, ImgResult *out);
+/* No pixels are looked at: the source without what the recipe's metadata drops, for a picture that img_render cannot do. IMG_MADE with `cleaned`;
+ * IMG_AS_IS: it held nothing private; IMG_FAILED: it cannot be taken out. */
+void img_clean(int fd, const ImgRecipe *recipe, ImgResult *out);
 /* "jpeg 6000x4000 -> webp 1920x1280 q80, 2 encodes", "jpeg 800x600, metadata removed"; caller frees. "" for IMG_AS_IS and IMG_FAILED. */
 char *img_result_text(const ImgResult *r);
 void img_result_clear(ImgResult *r);

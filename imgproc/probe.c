@@ -255,6 +255,12 @@ static bool read_kind(int fd, ImgProbe *out, char **why_out)
     return false;
 }
 
+void probe_kind_of(int fd, ImgProbe *out)
+{
+    g_autofree char *why = NULL;
+    (void)read_kind(fd, out, &why);
+}
+
 VipsImage *probe_file(int fd, ImgProbe *out, ImgOutcomeKind *refusal_out, char **why_out)
 {
     if (!read_kind(fd, out, why_out))

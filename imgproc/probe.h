@@ -48,6 +48,8 @@ bool probe_kind_is_web(ImgKind kind);
  * for JPEG 2, 4 or 8. NULL: see vips_error_buffer. Caller unrefs. */
 VipsImage *probe_open(int fd, ImgKind kind, int shrink);
 ImgFormat probe_format(ImgKind kind);
+/* Fills kind and file_bytes by the first bytes alone. */
+void probe_kind_of(int fd, ImgProbe *out);
 /* An SVG or a PDF (its first page) as pixels, its longest edge edge_px; 0 = as large as it says it is. Its loader is one of those that are blocked; it is let in
  * until probe_vector_end. An SVG with text is refused. out as probe_file fills it. Caller unrefs before probe_vector_end. */
 VipsImage *probe_vector(int fd, unsigned edge_px, ImgProbe *out, ImgOutcomeKind *refusal_out, char **why_out);

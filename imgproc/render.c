@@ -152,3 +152,14 @@ void img_render(int fd, const ImgRecipe *recipes, unsigned n, const ImgWatch *wa
     tell(&part, 100);
     vips_error_clear();
 }
+
+void img_clean(int fd, const ImgRecipe *recipe, ImgResult *out)
+{
+    Picture picture = { .fd = fd };
+    *out = (ImgResult){ 0 };
+    probe_kind_of(fd, &picture.probe);
+    out->source_format = probe_format(picture.probe.kind);
+    if (out->source_format == IMG_FORMAT_NONE || !rendition_pass(&picture, recipe, "", out))
+        rendition_fail(NULL, "its metadata cannot be taken out", out);
+    picture_clear(&picture);
+}

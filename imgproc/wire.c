@@ -123,7 +123,8 @@ static bool hello_is_valid(const WireHello *h)
 
 static bool job_is_valid(const WireJob *job, unsigned n_fds)
 {
-    if (job->n < 1 || job->n > RECIPES_MAX || n_fds != 1 + job->n || job->deadline_ms == 0)
+    if (job->n < 1 || job->n > RECIPES_MAX || n_fds != 1 + job->n || job->deadline_ms == 0 || job->clean > 1 ||
+        (job->clean == 1 && job->n != 1))
         return false;
     for (unsigned i = 0; i < RECIPES_MAX; i++)
         if (!text_is_clean(job->recipes[i], sizeof job->recipes[i]) || (job->recipes[i][0] == 0) != (i >= job->n))

@@ -103,7 +103,10 @@ static bool do_job(const WireJob *job, const WireFds *fds)
         if (!recipe_parse(job->recipes[i], &recipes[i], NULL))
             return false;
     const ImgWatch watch = watch_of(&teller, job->head.job, job->deadline_ms);
-    img_render(fds->fd[0], recipes, job->n, &watch, results);
+    if (job->clean != 0)
+        img_clean(fds->fd[0], &recipes[0], &results[0]);
+    else
+        img_render(fds->fd[0], recipes, job->n, &watch, results);
     for (unsigned i = 0; i < job->n; i++) {
         WireMessage m = { .result = { .head = { .kind = WIRE_RESULT, .job = job->head.job }, .index = (uint8_t)i } };
         fill_result(&m.result, &results[i], fds->fd[1 + i]);

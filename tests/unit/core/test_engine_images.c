@@ -299,10 +299,14 @@ static void test_some_are_there(void)
 
 /* ------------------------------------------------------------------ what is not prepared */
 
-static void defeated(Rig *rig, const char *policy)
+/* The first half of a picture. */
+static void defeated(Rig *rig, const char *policy, const char *source)
 {
-    g_free(rig_copy(rig, "images/broken/header-only.jpg", "photo.jpg"));
-    g_autofree char *path = g_build_filename(rig->dir, "photo.jpg", NULL);
+    g_autofree char *path = rig_copy(rig, source, "photo.jpg");
+    g_autofree char *bytes = NULL;
+    gsize size;
+    g_assert_true(g_file_get_contents(path, &bytes, &size, NULL));
+    g_assert_true(g_file_set_contents(path, bytes, (gssize)size / 2, NULL));
     rig_set(rig, "on-image-error", policy);
     rig_open(rig, HOIST_WANT_ROWS);
     rig_add(rig, path, NULL);
@@ -313,18 +317,30 @@ static void test_defeated_original(void)
 {
     Puts puts = { 0 };
     g_autoptr(Rig) rig = rig_of_two(&puts);
-    defeated(rig, "original");
+    defeated(rig, "original", "images/jpeg/base-800.jpg");
     g_autofree char *path = g_build_filename(rig->dir, "photo.jpg", NULL);
     rig_assert_object(rig, "p/photo.jpg", path);
     g_assert_cmpuint(fake_s3_objects(rig->s3), ==, 1);
-    g_assert_nonnull(strstr(rig->row->note, "sent as it is"));
+    g_assert_nonnull(strstr(rig->row->note, "sent as it is: "));
+}
+
+/* What can be walked without its pixels loses its metadata all the same. */
+static void test_defeated_original_cleaned(void)
+{
+    Puts puts = { 0 };
+    g_autoptr(Rig) rig = rig_of_two(&puts);
+    defeated(rig, "original", "images/jpeg/metadata-gps.jpg");
+    g_assert_cmpuint(fake_s3_objects(rig->s3), ==, 1);
+    g_assert_nonnull(strstr(rig->row->note, "sent as it is but for its metadata: "));
+    g_assert_cmpstr(rig->row->key, ==, "p/photo.jpg");
+    g_assert_cmpuint(rig->row->bytes, <, rig->row->source_bytes);
 }
 
 static void test_defeated_skip(void)
 {
     Puts puts = { 0 };
     g_autoptr(Rig) rig = rig_of_two(&puts);
-    defeated(rig, "skip");
+    defeated(rig, "skip", "images/jpeg/metadata-gps.jpg");
     g_assert_cmpuint(fake_s3_objects(rig->s3), ==, 0);
     rig_assert_files(rig, HOIST_CANCELLED, 1);
     g_assert_cmpuint(rig->skipped, ==, 1);
@@ -336,7 +352,7 @@ static void test_defeated_fail(void)
 {
     Puts puts = { 0 };
     g_autoptr(Rig) rig = rig_of_two(&puts);
-    defeated(rig, "fail");
+    defeated(rig, "fail", "images/jpeg/metadata-gps.jpg");
     g_assert_cmpuint(fake_s3_objects(rig->s3), ==, 0);
     rig_assert_files(rig, HOIST_FAILED, 1);
     g_assert_cmpstr(rig->row->fault, ==, "picture-unreadable");
@@ -518,6 +534,7 @@ int main(int argc, char **argv)
     g_test_add_func("/engine-images/between/changed", test_changed_between);
     g_test_add_func("/engine-images/between/some-are-there", test_some_are_there);
     g_test_add_func("/engine-images/policy/original", test_defeated_original);
+    g_test_add_func("/engine-images/policy/original-cleaned", test_defeated_original_cleaned);
     g_test_add_func("/engine-images/policy/skip", test_defeated_skip);
     g_test_add_func("/engine-images/policy/fail", test_defeated_fail);
     g_test_add_func("/engine-images/policy/as-it-is-is-remembered", test_as_it_is_is_remembered);

@@ -422,10 +422,54 @@ static void test_killed_twice_is_given_up(Case *c, gconstpointer data)
     g_assert_no_error(o->error);
     g_assert_nonnull(strstr(o->failed, "died"));
     g_assert_cmpuint(o->n, ==, 0);
+    g_assert_cmpuint(files_in(c->dir, ".tmp"), ==, 0);
+    imgpool_release(c->pool, o->objects[0].staged); /* the source without its metadata: that needs no pixels */
     g_assert_cmpuint(files_in(c->dir, ""), ==, 0);
     g_assert_true(submit(c, PHOTO, c)); /* the next one gets a new worker */
     g_autoptr(ImgOutcome) next = outcome(c);
     g_assert_cmpstr(next->failed, ==, NULL);
+}
+
+/* A cut copy of a picture that tells where it was taken. */
+static void test_defeated_is_cleaned(Case *c, gconstpointer data)
+{
+    static const char *const secrets[] = { "SN123456", "secret comment", "secret user comment", "Paris" };
+    g_autofree char *whole = g_build_filename(c->images, "jpeg/metadata-gps.jpg", NULL);
+    g_autofree char *cut = g_strdup_printf("%s.jpg", c->dir);
+    g_autofree char *bytes = NULL;
+    gsize size;
+    SourceId id;
+    g_assert_true(g_file_get_contents(whole, &bytes, &size, NULL));
+    g_assert_true(g_file_set_contents(cut, bytes, (gssize)(size / 2), NULL));
+    const int fd = source_open(cut, &id, NULL);
+    open_pool(c);
+    const char *const recipes[] = { data, "thumb" };
+    g_assert_true(imgpool_submit(c->pool, fd, &id, recipes, G_N_ELEMENTS(recipes), c));
+    close(fd);
+    g_autoptr(ImgOutcome) o = outcome(c);
+    g_assert_nonnull(o->failed);
+    g_assert_cmpuint(o->n, ==, 0);
+    g_assert_false(o->clean);
+    if (strstr(data, "metadata=all") != NULL) {
+        g_assert_null(o->objects[0].staged);
+        g_unlink(cut);
+        return;
+    }
+    g_autofree char *path = imgpool_staged_path(c->pool, o->objects[0].staged);
+    g_autofree char *made = NULL;
+    gsize made_size;
+    g_assert_true(g_file_get_contents(path, &made, &made_size, NULL));
+    g_assert_cmpuint(made_size, ==, o->objects[0].staged_bytes);
+    g_assert_cmpuint(made_size, <, size / 2);
+    g_assert_cmpstr(o->objects[0].extension, ==, "jpg");
+    for (unsigned i = 0; i < G_N_ELEMENTS(secrets); i++) {
+        g_assert_nonnull(memmem(bytes, size / 2, secrets[i], strlen(secrets[i])));
+        g_assert_null(memmem(made, made_size, secrets[i], strlen(secrets[i])));
+    }
+    g_assert_nonnull(memmem(made, made_size, "TestCam", strlen("TestCam")));
+    imgpool_release(c->pool, o->objects[0].staged);
+    g_assert_cmpuint(files_in(c->dir, ""), ==, 0);
+    g_unlink(cut);
 }
 
 static void test_hung_is_replaced_then_given_up(Case *c, gconstpointer data)
@@ -740,6 +784,8 @@ static void test_hostile_pictures_leave_the_pool_alive(Case *c, gconstpointer da
         g_autoptr(ImgOutcome) o = outcome(c);
         g_assert_no_error(o->error);
         g_assert_true((o->failed != NULL) == (o->n == 0));
+        if (o->failed != NULL && o->objects[0].staged != NULL)
+            imgpool_release(c->pool, o->objects[0].staged);
         for (unsigned i = 0; i < o->n; i++) {
             if (o->objects[i].staged != NULL)
                 imgpool_release(c->pool, o->objects[i].staged);
@@ -823,6 +869,8 @@ int main(int argc, char **argv)
     ADD("worker-gets-no-secrets", NULL, test_worker_gets_no_secrets);
     ADD("killed-once-is-tried-again", NULL, test_killed_once_is_tried_again);
     ADD("killed-twice-is-given-up", NULL, test_killed_twice_is_given_up);
+    ADD("defeated-is-cleaned", "web", test_defeated_is_cleaned);
+    ADD("defeated-keeps-what-it-may", "web metadata=all", test_defeated_is_cleaned);
     ADD("hung-is-given-up", NULL, test_hung_is_replaced_then_given_up);
     ADD("stopped-worker-is-replaced", NULL, test_stopped_worker_is_replaced);
     ADD("bad-worker/exits", "exit 0", test_bad_workers_cost_one_picture);
