@@ -3,7 +3,7 @@
 set -euo pipefail
 
 build=(meson ninja-build gcc pkg-config libc6-dev libglib2.0-dev libjson-glib-dev libcurl4-openssl-dev libssl-dev libsqlite3-dev libexpat1-dev
-    libncurses-dev libvips-dev libwebp-dev libexif-dev libmagic-dev libchafa-dev libseccomp-dev zlib1g-dev shared-mime-info)
+    libncurses-dev libvips-dev libwebp-dev libexif-dev liblcms2-dev libmagic-dev libchafa-dev libseccomp-dev zlib1g-dev shared-mime-info)
 tests=(python3 python3-venv ca-certificates git openssl procps tmux clang clang-format codespell pmccabe man-db faketime util-linux libimage-exiftool-perl libvips-tools)
 demo=(python3 python3-venv ca-certificates)
 
