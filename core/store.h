@@ -215,7 +215,8 @@ bool  store_inbox_put(const char *dir, const char *json, GError **error);
 
 /* ---- reading */
 
-StoreView *store_view_open(const char *dir, GError **error);            /* a missing store gives an empty view, not an error */
+/* A missing store gives an empty view, not an error. One of an earlier version is brought up to date first. */
+StoreView *store_view_open(const char *dir, GError **error);
 void       store_view_close(StoreView *v);
 bool       store_view_page(StoreView *v, unsigned states, const char *text, int64_t after_pos, int64_t after_id, bool backwards, unsigned n,
                            GPtrArray *out /* StoreJob* */, GError **error);

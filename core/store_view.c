@@ -9,6 +9,7 @@ struct StoreView {
     dev_t dev; /* of the file that is open: a damaged queue is replaced by a new file */
     ino_t ino;
     int64_t version; /* data_version when last asked */
+    bool older;      /* there is a queue, of a version before ours */
 };
 
 static bool data_version(StoreView *v, int64_t *version_out, GError **error)
@@ -35,15 +36,24 @@ static bool view_ready(StoreView *v, GError **error)
     if (v->conn.db != NULL && there && st.st_dev == v->dev && st.st_ino == v->ino)
         return true;
     conn_close(&v->conn);
+    v->older = false;
     if (!there)
         return true;
     int64_t version = 0;
     const bool ok = conn_open(&v->conn, v->path, SQLITE_OPEN_READONLY, error) && settings_set(v, &version, error);
+    v->older = ok && version > 0 && version < STORE_SCHEMA_VERSION;
     if (!ok || version < STORE_SCHEMA_VERSION)
         conn_close(&v->conn);
     v->dev = st.st_dev;
     v->ino = st.st_ino;
     return ok;
+}
+
+/* What an earlier hoist left is no empty queue. False: among others when that one still works on it. */
+static bool bring_up_to_date(const char *dir, GError **error)
+{
+    g_autoptr(Store) st = store_open(dir, NULL, error);
+    return st != NULL;
 }
 
 StoreView *store_view_open(const char *dir, GError **error)
@@ -52,7 +62,7 @@ StoreView *store_view_open(const char *dir, GError **error)
     char *real = realpath(dir, NULL);
     v->path = g_build_filename(real != NULL ? real : dir, "queue.db", NULL);
     free(real);
-    if (view_ready(v, error))
+    if (view_ready(v, error) && (!v->older || (bring_up_to_date(dir, error) && view_ready(v, error))))
         return v;
     store_view_close(v);
     return NULL;

@@ -557,6 +557,43 @@ static void test_a_queue_of_version_1(void)
     queue_drop(&q);
 }
 
+static uint64_t files_seen(const char *dir, GError **error)
+{
+    StoreView *v = store_view_open(dir, error);
+    HoistTotals totals = { 0 };
+    uint64_t files = 0;
+    g_assert_true(v == NULL || store_view_totals(v, &totals, NULL));
+    for (unsigned i = 0; i < HOIST_N_STATES; i++)
+        files += totals.files[i];
+    store_view_close(v);
+    return files;
+}
+
+/* Who only looks at it must not be told that it is empty. */
+static void test_a_view_of_version_1(void)
+{
+    Queue q = file_of_version_1();
+    g_autoptr(GError) error = NULL;
+    g_assert_cmpuint(files_seen(q.dir, &error), ==, 4);
+    g_assert_no_error(error);
+    queue_drop(&q);
+}
+
+/* The hoist that made it still works on it. */
+static void test_a_view_of_version_1_in_use(void)
+{
+    Queue q = file_of_version_1();
+    g_autofree char *lock = g_build_filename(q.dir, "lock", NULL);
+    struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+    g_autoptr(GError) error = NULL;
+    const int fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    g_assert_cmpint(fcntl(fd, F_OFD_SETLK, &whole), ==, 0);
+    g_assert_cmpuint(files_seen(q.dir, &error), ==, 0);
+    g_assert_cmpint((int)fault_code(error), ==, FAULT_STORE_LOCKED);
+    close(fd);
+    queue_drop(&q);
+}
+
 /* ---- damage */
 
 enum { DAMAGE_JOBS = 600 };
@@ -765,6 +802,8 @@ int main(int argc, char **argv)
     g_test_add_func("/store-faults/open/newer", test_a_newer_queue_is_left_alone);
     g_test_add_func("/store-faults/open/migration", test_migration_copies_first_and_is_all_or_nothing);
     g_test_add_func("/store-faults/open/a-queue-of-version-1", test_a_queue_of_version_1);
+    g_test_add_func("/store-faults/open/a-view-of-version-1", test_a_view_of_version_1);
+    g_test_add_func("/store-faults/open/a-view-of-version-1-in-use", test_a_view_of_version_1_in_use);
     g_test_add_func("/store-faults/open/migrated-is-like-new", test_migrated_is_like_new);
     g_test_add_func("/store-faults/open/a-damaged-queue-of-version-1", test_a_damaged_queue_of_version_1);
     g_test_add_func("/store-faults/damage/anywhere", test_damage_anywhere);
