@@ -227,20 +227,24 @@ def test_animations(t):
 # ---------------------------------------------------------------------------------------------------------------- colour profiles
 
 
+def called(icc):
+    return ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(icc)))
+
+
 def test_profiles_are_applied_or_kept(t):
     found, n = Findings(), 0
-    plain, kept = "web max-edge=300 min-savings=0", "web max-edge=300 min-savings=0 color-profile=keep"
+    plain, kept = "web min-savings=0", "web min-savings=0 color-profile=keep"
     for p, event, objects in each(plain, lambda p: p.fine and p.converted and not p.animated and p.icc):
         for o in objects:
             if o.encoded:
                 n += 1
                 with Image.open(o.path) as im:
                     icc = im.info.get("icc_profile")
-                name = icc and ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(icc)))
-                found.need(not icc or "sRGB" in name, p.path, f"{o.recipe}: made sRGB, and says {name}")
+                found.need(not icc or "sRGB" in called(icc), p.path, f"{o.recipe}: made sRGB, and says {icc and called(icc)}")
     for p, event, objects in each(kept, lambda p: p.fine and p.converted and not p.animated and p.icc and p.mode not in ("CMYK", "L")):
         for o in objects:
-            if o.encoded:
+            # One that is a good part of the file gives way, sRGB's need not be said, and XYB is no colour to be seen.
+            if o.encoded and len(p.icc) < o.bytes / 8 and not any(word in called(p.icc) for word in ("sRGB", "XYB")):
                 n += 1
                 made = Picture(o.path)
                 found.need(made.icc == p.icc, p.path, f"{o.recipe}: its profile of {len(p.icc)} bytes became {made.icc and len(made.icc)}")
@@ -291,7 +295,7 @@ def test_metadata_all(t):
     before, after = pictures.exiftool(*(p.path for p, o in checked)), pictures.exiftool(*(o.path for p, o in checked))
     for p, o in checked:
         for tag in ("IFD0:Make", "IFD0:Model", "ExifIFD:DateTimeOriginal", "GPS:GPSLatitude", "ExifIFD:SerialNumber", "XMP-dc:Creator"):
-            if tag in before[p.path]:
+            if tag in before[p.path] and o.bytes > 8000:      # what is a good part of the file gives way
                 n += 1
                 found.need(after[o.path].get(tag) == before[p.path][tag], p.path, f"{o.recipe}: {tag} was {before[p.path][tag]}, is {after[o.path].get(tag)}")
         with Image.open(o.path) as im:
@@ -507,7 +511,7 @@ def test_renditions(t):
 def test_recipes_of_the_config(t):
     p = photos(4_000_000)[-1]
     home = lib.Hoist(t.path("home"))
-    lib.write(f"{home.folder}/config/hoist/config.ini", b"[images shop]\npreset = small\nmax-edge = 640\nmax-bytes = 60k\nformat = jpeg\n")
+    lib.write(f"{home.folder}/config/hoist/config.ini", b"[images shop]\nlike = small\nmax-edge = 640\nmax-bytes = 60k\nformat = jpeg\n")
     r = home.run("images", "--json", "--out", t.path("out"), "--images", "shop", p.path)
     assert r.returncode == 0, r.err
     about = lib.json.loads(r.out.splitlines()[0])["objects"][0]
