@@ -1,10 +1,10 @@
-/* pool - the yardstick: the least that libvips needs to make a folder of photos fit. Threads in one process, no sandbox, no limits but one on
- * pixels, no search that stops early, no spool, nothing kept of the metadata.
+/* pool - the yardstick: the least that libvips needs to make a folder of photos fit. Threads in one process, no sandbox, no limits but one
+ * on pixels, no search that stops early, no spool, nothing kept of the metadata.
  *
  *   pool [-j workers] [-f webp|jpg] [-q Q] [-e effort] [-s edge] [-t bytes] -o DIR FILE...
  *
- * Each worker runs libvips with one thread. JPEG is shrunk on load from factor 2 on; a profile is converted only where there is one. -t bisects the
- * quality on pixels held in memory until the size is within 90 to 100 % of the target. */
+ * Each worker runs libvips with one thread. JPEG is shrunk on load from factor 2 on; a profile is converted only where there is one. -t
+ * bisects the quality on pixels held in memory until the size is within 90 to 100 % of the target. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +84,8 @@ static void one(void *file, void *unused)
         bare = held;
     }
     g_autofree char *base = g_path_get_basename(name), *path = g_strdup_printf("%s/%s.%s", dir, base, format);
-    if (bare == NULL || (target ? fit(bare, &buf, &len) : encode(bare, quality, &buf, &len)) || !g_file_set_contents(path, buf, len, NULL)) {
+    if (bare == NULL || (target ? fit(bare, &buf, &len) : encode(bare, quality, &buf, &len)) ||
+        !g_file_set_contents(path, buf, len, NULL)) {
         fprintf(stderr, "%s: %s", name, vips_error_buffer());
         g_atomic_int_inc(&failed);
     }
@@ -98,14 +99,29 @@ int main(int argc, char **argv)
     int c, workers = 2;
     while ((c = getopt(argc, argv, "j:f:q:e:s:t:o:")) != -1)
         switch (c) {
-        case 'j': workers = atoi(optarg); break;
-        case 'f': format = optarg; break;
-        case 'q': quality = atoi(optarg); break;
-        case 'e': effort = atoi(optarg); break;
-        case 's': edge = atoi(optarg); break;
-        case 't': target = strtoul(optarg, NULL, 10); break;
-        case 'o': dir = optarg; break;
-        default: return 2;
+        case 'j':
+            workers = atoi(optarg);
+            break;
+        case 'f':
+            format = optarg;
+            break;
+        case 'q':
+            quality = atoi(optarg);
+            break;
+        case 'e':
+            effort = atoi(optarg);
+            break;
+        case 's':
+            edge = atoi(optarg);
+            break;
+        case 't':
+            target = strtoul(optarg, NULL, 10);
+            break;
+        case 'o':
+            dir = optarg;
+            break;
+        default:
+            return 2;
         }
     g_setenv("VIPS_WARNING", "1", TRUE);
     if (VIPS_INIT(argv[0]))

@@ -157,10 +157,10 @@ static void test_options_are_the_words(void)
             if (dots != NULL)
                 *dots = '\0';
             set(s, word->name, g_str_equal(*value, "RRGGBB") ? "102030" : *value);
-            g_autofree char *text = summary(s);
+            g_free(summary(s));
             if (dots != NULL)
                 set(s, word->name, dots + 2);
-            g_autofree char *most = summary(s);
+            g_free(summary(s));
         }
         g_autoptr(GError) error = NULL;
         g_assert_false(hoist_settings_set(s, word->name, "nonsense", "--x", &error));
