@@ -175,7 +175,9 @@ void engine_imaged(Hoist *e, ImgOutcome *o)
     Job *job = o->user;
     job->imaging = false;
     e->n_imaging--;
-    if (o->error != NULL) {
+    if (o->error != NULL && fault_code(o->error) == FAULT_SOURCE_CHANGED) {
+        engine_start_over(e, job, g_steal_pointer(&o->error));
+    } else if (o->error != NULL) {
         engine_fail(e, job, g_steal_pointer(&o->error));
     } else if (o->failed != NULL) {
         on_defeated(e, job, o);

@@ -282,8 +282,13 @@ void engine_hashed(Hoist *e, JobRequest *rq, PrepTask *task)
 /* What was read whole, or prepared, long before it was sent may be another file by now. One that is gone is what it was when read. */
 static bool source_still_is(const Job *job, GError **error)
 {
-    if (job->fd >= 0 && !source_check(job->fd, &job->sent_id, error))
+    if (job->fd >= 0 && !source_check(job->fd, &job->sent_id, error)) {
+        if (job->rec.staged != NULL && error != NULL) {
+            g_clear_error(error);
+            fault_set(error, FAULT_SOURCE_CHANGED, "the prepared picture was changed or deleted in the spool");
+        }
         return false;
+    }
     struct stat st;
     if ((job->fd >= 0 && job->rec.staged == NULL) || stat(job->rec.path, &st) != 0)
         return true;

@@ -42,7 +42,7 @@ typedef struct {
 
 typedef struct {
     gpointer user;
-    GError *error; /* FAULT_SPOOL_FULL (disk), FAULT_USAGE (a recipe that is none), or NULL */
+    GError *error; /* FAULT_SPOOL_FULL (disk), FAULT_SOURCE_CHANGED (deleted from the spool: try again), FAULT_USAGE (a recipe that is none), or NULL */
     char *failed;  /* the picture defeats one of the recipes, or the workers, or there are none: why, for people; n is 0 then. Or NULL.
                       objects[0] is the source itself then: staged = without its metadata */
     bool clean;    /* with failed: it holds no metadata that the first recipe drops */

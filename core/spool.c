@@ -52,6 +52,15 @@ static void fault_errno(GError **error, const char *what)
     fault_set(error, FAULT_SPOOL_FULL, "%s: %s", what, g_strerror(errno));
 }
 
+/* What somebody deleted meanwhile is made again: no disk is full. */
+static void fault_commit(GError **error, const char *what)
+{
+    if (errno == ENOENT)
+        fault_set(error, FAULT_SOURCE_CHANGED, "the prepared picture was deleted from the spool");
+    else
+        fault_errno(error, what);
+}
+
 /* Names come from the store and from the disk: only ours ever reach a system call. */
 static bool is_ours(const char *name)
 {
@@ -338,14 +347,14 @@ bool spool_commit(Spool *s, const char *key, const char *temp, SpoolFile *f, GEr
     g_autofree char *meta = meta_name(f->staged);
     crash_point("spool");
     if (!write_meta(s, meta, f)) {
-        fault_errno(error, "cannot write to the spool");
+        fault_commit(error, "cannot write to the spool");
         unlinkat(s->dir_fd, meta, 0);
         spool_temp_drop(s, temp);
         return false;
     }
     crash_point("spool");
     if (renameat(s->dir_fd, temp, s->dir_fd, f->staged) != 0) {
-        fault_errno(error, "cannot rename in the spool");
+        fault_commit(error, "cannot rename in the spool");
         unlinkat(s->dir_fd, meta, 0);
         spool_temp_drop(s, temp);
         return false;
@@ -437,11 +446,31 @@ char *spool_path(const Spool *s, const char *staged)
     return is_ours(staged) ? g_build_filename(s->dir, staged, NULL) : NULL;
 }
 
+static int temp_create(const Spool *s, const char *name)
+{
+    return openat(s->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+/* Somebody deleted the directory itself. The new one takes the place of the old descriptor, whichever threads use that, with a lock of its
+ * own. */
+static bool remake(const Spool *s)
+{
+    const int fd = g_mkdir_with_parents(s->dir, 0700) == 0 ? open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    const bool made = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && dup3(fd, s->dir_fd, O_CLOEXEC) >= 0;
+    const int saved = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = saved;
+    return made;
+}
+
 int spool_temp_open(const Spool *s, const char *key, unsigned serial, char **name_out, GError **error)
 {
     g_autofree char *name = g_strdup_printf("%s.%u.tmp", key, serial);
     crash_point("spool");
-    const int fd = openat(s->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = temp_create(s, name);
+    if (fd < 0 && errno == ENOENT && remake(s))
+        fd = temp_create(s, name);
     if (fd < 0) {
         fault_errno(error, "cannot write to the spool");
         return -1;

@@ -50,7 +50,8 @@ char *spool_key(const SourceId *src, const char *recipe); /* caller frees */
 bool spool_reserve(Spool *s, uint64_t bytes, unsigned files, unsigned own);
 void spool_unreserve(Spool *s, uint64_t bytes, unsigned files);
 /* Gives the temporary file its name and *f (all but staged filled in) its staged name, and holds it. If
- * the key is there already, that file is held instead. Always consumes the temporary file. FAULT_SPOOL_FULL. */
+ * the key is there already, that file is held instead. Always consumes the temporary file. FAULT_SPOOL_FULL; FAULT_SOURCE_CHANGED when somebody
+ * deleted it: try again, a directory that is gone is made anew. */
 bool spool_commit(Spool *s, const char *key, const char *temp, SpoolFile *f, GError **error);
 /* Holds and describes a finished file; false when there is none. */
 bool spool_find(Spool *s, const char *key, SpoolFile *out);

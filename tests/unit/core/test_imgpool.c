@@ -810,10 +810,29 @@ static void test_full_disk_is_a_fault(Case *c, gconstpointer data)
 {
     (void)data;
     open_pool(c);
-    g_assert_cmpint(g_rmdir(c->dir), ==, 0); /* a directory that is gone takes no new file, not even from root */
+    g_assert_cmpint(g_rmdir(c->dir), ==, 0);
+    g_assert_true(g_file_set_contents(c->dir, "", 0, NULL)); /* what is no directory takes no new file, not even from root */
     g_assert_true(submit(c, PHOTO, c));
     g_autoptr(ImgOutcome) o = outcome(c);
     g_assert_error(o->error, FAULT, FAULT_SPOOL_FULL);
+    g_unlink(c->dir);
+}
+
+/* Caches are emptied: the next picture makes the directory anew, and it is still ours alone. */
+static void test_spool_directory_deleted(Case *c, gconstpointer data)
+{
+    (void)data;
+    open_pool(c);
+    g_assert_cmpint(g_rmdir(c->dir), ==, 0);
+    g_assert_true(submit(c, PHOTO, c));
+    g_autoptr(ImgOutcome) o = outcome(c);
+    g_assert_no_error(o->error);
+    g_assert_cmpuint(o->n, ==, 1);
+    g_autofree char *path = imgpool_staged_path(c->pool, o->objects[0].staged);
+    g_assert_true(g_file_test(path, G_FILE_TEST_IS_REGULAR));
+    g_autoptr(GError) error = NULL;
+    g_assert_null(imgpool_new(&c->conf, wake, &c->wakes, &error));
+    g_assert_error(error, FAULT, FAULT_STORE_LOCKED);
 }
 
 static void test_hello(Case *c, gconstpointer data)
@@ -895,6 +914,7 @@ int main(int argc, char **argv)
     ADD("hostile/bomb", "bomb", test_hostile_pictures_leave_the_pool_alive);
     ADD("spool-belongs-to-one", NULL, test_spool_belongs_to_one);
     ADD("full-disk", NULL, test_full_disk_is_a_fault);
+    ADD("spool-directory-deleted", NULL, test_spool_directory_deleted);
     ADD("hello", NULL, test_hello);
     return g_test_run();
 }
