@@ -125,19 +125,55 @@ bool probe_kind_is_web(ImgKind kind)
     return kinds[kind].web;
 }
 
-/* libvips shows only the first frame of an APNG: an acTL chunk before the pixels tells. */
+static uint32_t be32(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+/* What of a PNG libvips does not tell: only the first frame of an APNG shows, and colours are taken for sRGB where there is no profile. */
+typedef struct {
+    bool animated, profiled; /* by iCCP, sRGB or cICP, which outdo the colours below */
+    bool coloured;
+    IccPng colours;
+} PngHead;
+
+static void read_colours(int fd, off_t at, const char *type, size_t size, IccPng *out)
+{
+    uint8_t data[32];
+    if (memcmp(type, "gAMA", 4) == 0 && size == 4 && pread(fd, data, 4, at) == 4)
+        out->gamma = be32(data);
+    if (memcmp(type, "cHRM", 4) != 0 || size != sizeof data || pread(fd, data, sizeof data, at) != (ssize_t)sizeof data)
+        return;
+    for (unsigned i = 0; i < 2; i++) {
+        out->white[i] = be32(data + 4 * i);
+        for (unsigned k = 0; k < 3; k++)
+            out->rgb[k][i] = be32(data + 8 + 8 * k + 4 * i);
+    }
+}
+
+static void read_png(int fd, PngHead *out)
+{
+    uint8_t head[8], colour_type = 0;
+    off_t at = 8;
+    *out = (PngHead){ 0 };
+    out->coloured = pread(fd, &colour_type, 1, 25) == 1 && (colour_type & 2) != 0;
+    for (unsigned i = 0; i < PNG_CHUNKS_MAX && pread(fd, head, sizeof head, at) == (ssize_t)sizeof head; i++) {
+        const char *type = (const char *)head + 4;
+        const uint32_t size = be32(head);
+        if (memcmp(type, "IDAT", 4) == 0)
+            return;
+        out->animated = out->animated || memcmp(type, "acTL", 4) == 0;
+        out->profiled = out->profiled || memcmp(type, "iCCP", 4) == 0 || memcmp(type, "sRGB", 4) == 0 || memcmp(type, "cICP", 4) == 0;
+        read_colours(fd, at + 8, type, size, &out->colours);
+        at += 12 + (off_t)size;
+    }
+}
+
 static bool is_apng(int fd)
 {
-    uint8_t head[8];
-    off_t at = 8;
-    for (unsigned i = 0; i < PNG_CHUNKS_MAX && pread(fd, head, sizeof head, at) == (ssize_t)sizeof head; i++) {
-        if (memcmp(head + 4, "acTL", 4) == 0)
-            return true;
-        if (memcmp(head + 4, "IDAT", 4) == 0)
-            return false;
-        at += 12 + (off_t)((uint32_t)head[0] << 24 | (uint32_t)head[1] << 16 | (uint32_t)head[2] << 8 | head[3]);
-    }
-    return false;
+    PngHead png;
+    read_png(fd, &png);
+    return png.animated;
 }
 
 /* ------------------------------------------------------------------ opening */
@@ -145,6 +181,22 @@ static bool is_apng(int fd)
 static VipsSource *source_of(int fd)
 {
     return lseek(fd, 0, SEEK_SET) == 0 ? vips_source_new_from_descriptor(fd) : NULL;
+}
+
+/* Little is left to do when the profile is there. Takes image. */
+static VipsImage *with_colours_of_png(int fd, VipsImage *image)
+{
+    PngHead png;
+    read_png(fd, &png);
+    g_autoptr(GBytes) icc = png.coloured && !png.profiled ? icc_of_png(&png.colours) : NULL;
+    VipsImage *copy = NULL;
+    if (icc == NULL || vips_copy(image, &copy, NULL) != 0) {
+        vips_error_clear();
+        return image;
+    }
+    g_object_unref(image);
+    vips_image_set_blob_copy(copy, VIPS_META_ICC_NAME, g_bytes_get_data(icc, NULL), g_bytes_get_size(icc));
+    return copy;
 }
 
 VipsImage *probe_open(int fd, ImgKind kind, int shrink)
@@ -158,7 +210,7 @@ VipsImage *probe_open(int fd, ImgKind kind, int shrink)
     else
         vips_call(kinds[kind].loader, source, &image, "access", VIPS_ACCESS_SEQUENTIAL, "fail_on", VIPS_FAIL_ON_TRUNCATED, NULL);
     g_object_unref(source);
-    return image;
+    return image != NULL && kind == KIND_PNG ? with_colours_of_png(fd, image) : image;
 }
 
 /* Seeks past the end are left over from attempts that were made good. */

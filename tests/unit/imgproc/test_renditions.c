@@ -321,6 +321,53 @@ static void test_profiles(void)
     facts_clear(&before);
 }
 
+/* 64 in bytes, as a PNG that has these chunks before its pixels, and what it becomes. */
+static double level_of_png(const void *chunks, gsize size)
+{
+    enum { CHUNKS_AT = 33 };
+    VipsImage *black = NULL, *flat = NULL, *made = NULL;
+    g_assert_cmpint(vips_black(&black, WIDTH, HEIGHT, "bands", 3, NULL), ==, 0);
+    g_assert_cmpint(vips_linear1(black, &flat, 1, 64, "uchar", TRUE, NULL), ==, 0);
+    g_object_unref(black);
+    void *plain;
+    size_t n;
+    g_assert_cmpint(vips_pngsave_buffer(flat, &plain, &n, "strip", TRUE, NULL), ==, 0);
+    g_object_unref(flat);
+    g_autoptr(GByteArray) png = g_byte_array_new();
+    g_byte_array_append(png, plain, CHUNKS_AT);
+    g_byte_array_append(png, chunks, (guint)size);
+    g_byte_array_append(png, (const guint8 *)plain + CHUNKS_AT, (guint)(n - CHUNKS_AT));
+    g_free(plain);
+    g_autofree char *path = path_of("gamma.png");
+    g_assert_true(g_file_set_contents(path, (const char *)png->data, (gssize)png->len, NULL));
+    ImgResult r = render(path, "web max-edge=300 format=png");
+    g_assert_cmpint(r.kind, ==, IMG_MADE);
+    made = vips_image_new_from_buffer(g_bytes_get_data(r.bytes, NULL), g_bytes_get_size(r.bytes), "", NULL);
+    g_assert_nonnull(made);
+    double level = 0;
+    g_assert_cmpint(vips_avg(made, &level, NULL), ==, 0);
+    g_object_unref(made);
+    img_result_clear(&r);
+    return level;
+}
+
+/* What a PNG says of its colours by numbers counts as a profile does, unless it says sRGB, or nonsense. */
+static void test_gamma_of_png(void)
+{
+    static const char linear[] = "\x00\x00\x00\x04\x67\x41\x4d\x41\x00\x01\x86\xa0\x31\xe8\x96\x5f";
+    static const char
+        usual[] = "\x00\x00\x00\x04\x67\x41\x4d\x41\x00\x00\xb1\x8f\x0b\xfc\x61\x05",
+        srgb[] = "\x00\x00\x00\x01\x73\x52\x47\x42\x00\xae\xce\x1c\xe9\x00\x00\x00\x04\x67\x41\x4d\x41\x00\x01\x86\xa0\x31\xe8\x96\x5f";
+    static const char nonsense[] =
+        "\x00\x00\x00\x20\x63\x48\x52\x4d\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+        "\xff\xff\xff\xff\xff\xff\xff\xff\x46\x80\x4b\x01\x00\x00\x00\x04\x67\x41\x4d\x41\x00\x01\x86\xa0\x31\xe8\x96\x5f";
+    const double as_srgb = 255 * (1.055 * pow(64 / 255.0, 1 / 2.4) - 0.055);
+    g_assert_cmpfloat_with_epsilon(level_of_png(linear, sizeof linear - 1), as_srgb, 1.5);
+    g_assert_cmpfloat_with_epsilon(level_of_png(usual, sizeof usual - 1), 64, 0.5);
+    g_assert_cmpfloat_with_epsilon(level_of_png(srgb, sizeof srgb - 1), 64, 0.5);
+    g_assert_cmpfloat_with_epsilon(level_of_png(nonsense, sizeof nonsense - 1), 64, 0.5);
+}
+
 static void test_first_page_is_told(void)
 {
     VipsImage *pages[3], *joined = NULL;
@@ -473,6 +520,7 @@ int main(int argc, char **argv)
     g_test_add_func("/renditions/grey-stays-as-light", test_grey_stays_as_light);
     g_test_add_func("/renditions/transparent-pixels", test_transparent_pixels);
     g_test_add_func("/renditions/profiles", test_profiles);
+    g_test_add_func("/renditions/gamma-of-png", test_gamma_of_png);
     g_test_add_func("/renditions/first-page-is-told", test_first_page_is_told);
     g_test_add_func("/renditions/those-of-one", test_renditions_are_those_of_one);
     g_test_add_func("/renditions/progress-rises-over-all", test_progress_rises_over_all);
