@@ -130,8 +130,6 @@ def likeness(text, floor, animated=False):
             scores.append(score)
             found.need(score >= floor or min(made.size) < 8, p.path, f"{o.recipe}: SSIM {score:.3f} < {floor}")
             found.need(mean <= COLOUR_MEAN and most <= COLOUR_MOST, p.path, f"{o.recipe}: colours are off by {mean:.1f}, at most {most:.1f}")
-            if os.environ.get("HOIST_TEST_TELL"):
-                print(f"# {text} {os.path.basename(p.path)}: SSIM {score:.4f} colour {mean:.2f} {most:.2f} {o.bytes}")
     if scores:
         print(f"# SSIM: least {min(scores):.3f}, median {statistics.median(scores):.3f}")
     found.end(len(scores))
