@@ -21,10 +21,11 @@ typedef enum {
     N_WORDS
 } Word;
 
-static const char *const words[N_WORDS] = {
+static const char *const words[N_WORDS + 1] = {
     [WORD_RELPATH] = "relpath", [WORD_DIR] = "dir",   [WORD_NAME] = "name",   [WORD_STEM] = "stem",
     [WORD_EXT] = "ext",         [WORD_DATE] = "date", [WORD_TIME] = "time",   [WORD_TS] = "ts",
     [WORD_UUID] = "uuid",       [WORD_RAND] = "rand", [WORD_BATCH] = "batch", [WORD_RENDITION] = "rendition",
+    [N_WORDS] = NULL, /* for g_strjoinv */
 };
 
 enum { RAND_BYTES = 32 };

@@ -74,6 +74,9 @@ static void refuse(const char *template, const char *word)
 static void test_bad_templates(void)
 {
     refuse("{nmae}", "{nmae} is unknown; allowed: {relpath} {dir}");
+    g_autoptr(GError) error = NULL;
+    g_assert_false(key_template_check("{nmae}", &error));
+    g_assert_true(g_str_has_suffix(error->message, "{batch} {rendition}"));
     refuse("{}", "{}");
     refuse("a/{name", "brace is open");
     refuse("{", "brace is open");
