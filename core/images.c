@@ -403,8 +403,13 @@ static bool make_spool(Run *run)
     g_autofree char *cache = g_build_filename(g_get_user_cache_dir(), HOIST_APP, NULL);
     const char *where = run->out_dir != NULL ? run->out_dir : cache;
     g_autofree char *template = g_build_filename(where, SPOOL_NAME, NULL);
-    if (g_mkdir_with_parents(where, run->out_dir != NULL ? 0777 : 0700) != 0 || g_mkdtemp(template) == NULL)
-        return no_room(run, where, g_strerror(errno));
+    if (g_mkdir_with_parents(where, run->out_dir != NULL ? 0777 : 0700) != 0 || g_mkdtemp(template) == NULL) {
+        const int number = errno;
+        if (run->out_dir == NULL || number == ENOSPC || number == EDQUOT)
+            return no_room(run, where, g_strerror(number));
+        fault_set(&run->error, FAULT_USAGE, "--out: %s: %s", where, g_strerror(number));
+        return false;
+    }
     run->spool_dir = g_steal_pointer(&template);
     run->spool_name = g_path_get_basename(run->spool_dir);
     run->real_out = run->out_dir != NULL ? g_canonicalize_filename(run->out_dir, NULL) : NULL;
