@@ -21,6 +21,7 @@ enum {
     IDLE_STOP_S = 30,              /* an idle worker keeps some 40 MB */
     PREVIEW_BACKGROUND = 0x808080, /* drawings in black and in white both show on it */
     READ_BYTES = 256 << 10,
+    WALL_FACTOR = 4, /* the worker counts CPU time; this is for one that waits, or that a busy machine starves */
 };
 
 typedef struct {
@@ -243,8 +244,7 @@ static void begin(ImgKeeper *k, Slot *slot, ImgTask *t)
         return;
     }
     slot->task = t;
-    /* the worker looks at its own clock; this one is for workers that do not */
-    slot->until_us = g_get_monotonic_time() + (int64_t)k->deadline_ms * 1000 + (int64_t)MIN(k->deadline_ms, 2000U) * 1000;
+    slot->until_us = g_get_monotonic_time() + (int64_t)k->deadline_ms * 1000 * WALL_FACTOR;
     if (!send_task(k, slot->process.sock, t))
         worker_failed(k, slot, "died");
 }

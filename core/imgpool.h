@@ -26,7 +26,7 @@ typedef struct {
     uint64_t spool_bytes;  /* 0 = 512 MiB */
     unsigned spool_files;  /* 0 = 64 */
     unsigned workers;      /* 0 = cores, at most one for 512 MiB of memory */
-    unsigned deadline_ms;  /* of one picture; 0 = 60000 */
+    unsigned deadline_ms;  /* CPU time of one picture; 0 = 60000. Four times that by the clock */
 } ImgPoolConf;
 
 /* One rendition. staged NULL: the original is to be sent unchanged for it. */

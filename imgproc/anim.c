@@ -128,7 +128,7 @@ static VipsImage *frame_at(const Anim *a, unsigned i, unsigned edge_px)
 
 static bool too_late(const Anim *a)
 {
-    return a->watch->deadline_us != 0 && g_get_monotonic_time() >= a->watch->deadline_us;
+    return img_too_late(a->watch);
 }
 
 static void tell(Anim *a, unsigned done, unsigned all)

@@ -51,7 +51,7 @@ unsigned encode_edge_max(ImgFormat format)
 
 static bool too_late(const ImgWatch *watch)
 {
-    return watch->deadline_us != 0 && g_get_monotonic_time() >= watch->deadline_us;
+    return img_too_late(watch);
 }
 
 static void tell(const ImgWatch *watch, int percent)

@@ -60,11 +60,13 @@ typedef struct {
 
 /* How long, and whom to tell. progress may be NULL; percent rises, over all renditions together. */
 typedef struct {
-    int64_t deadline_us; /* g_get_monotonic_time; 0 = none */
+    int64_t deadline_us; /* CPU time of this process as img_cpu_us tells it, so that a busy machine turns no picture away; 0 = none */
     void (*progress)(void *ctx, unsigned percent);
     void *ctx;
 } ImgWatch;
 
+int64_t img_cpu_us(void);
+bool img_too_late(const ImgWatch *watch);
 /* Once a process, before threads start: libvips without untrusted loaders, one thread a picture, no cache, all modules loaded. */
 bool img_init(const char *argv0);
 /* What this machine's libvips can do, after img_init (abilities.c): its version, and bits 1u << ImgFormat. */

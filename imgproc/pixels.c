@@ -51,7 +51,7 @@ static bool to_bytes(VipsImage **image)
 
 static void on_eval(VipsImage *image, VipsProgress *progress, const ImgWatch *watch)
 {
-    if (watch->deadline_us != 0 && g_get_monotonic_time() >= watch->deadline_us)
+    if (img_too_late(watch))
         vips_image_set_kill(image, TRUE);
     if (watch->progress != NULL)
         watch->progress(watch->ctx, (unsigned)CLAMP(progress->percent, 0, 100));

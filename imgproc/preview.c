@@ -14,7 +14,7 @@ typedef struct {
 
 static bool too_late(const Preview *p)
 {
-    return p->watch->deadline_us != 0 && g_get_monotonic_time() >= p->watch->deadline_us;
+    return img_too_late(p->watch);
 }
 
 static void on_eval(VipsImage *image, VipsProgress *progress, Preview *p)

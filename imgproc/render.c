@@ -1,5 +1,7 @@
 #include "imgproc.h"
 
+#include <time.h>
+
 #include "anim.h"
 #include "picture.h"
 #include "rendition.h"
@@ -22,6 +24,17 @@ bool img_init(const char *argv0)
     vips_concurrency_set(1);
     vips_cache_set_max(0);
     return true;
+}
+
+int64_t img_cpu_us(void)
+{
+    struct timespec t;
+    return clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) == 0 ? (int64_t)t.tv_sec * G_USEC_PER_SEC + t.tv_nsec / 1000 : 0;
+}
+
+bool img_too_late(const ImgWatch *watch)
+{
+    return watch->deadline_us != 0 && img_cpu_us() >= watch->deadline_us;
 }
 
 static void tell(void *ctx, unsigned percent)

@@ -38,7 +38,7 @@ void rendition_fail(const ImgWatch *watch, const char *why, ImgResult *out)
     out->format = IMG_FORMAT_NONE;
     if (why != NULL)
         g_strlcpy(out->note, why, sizeof out->note);
-    else if (watch->deadline_us != 0 && g_get_monotonic_time() >= watch->deadline_us)
+    else if (img_too_late(watch))
         g_strlcpy(out->note, "preparing it took too long", sizeof out->note);
     else
         g_snprintf(out->note, sizeof out->note, "the picture is damaged (%s)", error);

@@ -51,7 +51,7 @@ typedef struct {
 
 typedef struct {
     WireHead head;
-    uint32_t deadline_ms; /* the worker gives up by itself after this time */
+    uint32_t deadline_ms; /* of CPU time, after which the worker gives up by itself */
     uint32_t n;           /* recipes, 1..RECIPES_MAX; the others are "" */
     uint32_t clean;       /* 1: only what the one recipe's metadata drops is taken out of the source (img_clean) */
     char recipes[RECIPES_MAX][RECIPE_TEXT_MAX];

@@ -87,10 +87,9 @@ static void fill_result(WireResult *wire, const ImgResult *r, int target_fd)
 
 static ImgWatch watch_of(Teller *teller, uint32_t job, uint32_t deadline_ms)
 {
-    const int64_t now_us = g_get_monotonic_time();
-    *teller = (Teller){ .job = job, .told_us = now_us };
+    *teller = (Teller){ .job = job, .told_us = g_get_monotonic_time() };
     sandbox_allow_cpu(deadline_ms / 1000 + 1);
-    return (ImgWatch){ .deadline_us = now_us + (int64_t)deadline_ms * 1000, .progress = tell, .ctx = teller };
+    return (ImgWatch){ .deadline_us = img_cpu_us() + (int64_t)deadline_ms * 1000, .progress = tell, .ctx = teller };
 }
 
 static bool do_job(const WireJob *job, const WireFds *fds)

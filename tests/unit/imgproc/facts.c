@@ -120,7 +120,7 @@ bool facts_has_private_words(const void *data, size_t size)
 
 void facts_render(const char *path, const ImgRecipe *recipes, unsigned n, ImgResult *out)
 {
-    const ImgWatch watch = { .deadline_us = g_get_monotonic_time() + DEADLINE_US };
+    const ImgWatch watch = { .deadline_us = img_cpu_us() + DEADLINE_US };
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     g_assert_cmpint(fd, >=, 0);
     img_render(fd, recipes, n, &watch, out);

@@ -401,7 +401,7 @@ static void test_deadline_is_kept(void)
     g_autoptr(GBytes) bytes = film_of(5, 200, 100, ".gif", 100, 0);
     static const char *const words[] = { "web", "web format=keep" };
     for (gsize i = 0; i < G_N_ELEMENTS(words); i++) {
-        const ImgWatch watch = { .deadline_us = g_get_monotonic_time() - 1 };
+        const ImgWatch watch = { .deadline_us = 1 };
         ImgResult r;
         make(bytes, words[i], &watch, &r);
         g_assert_cmpint(r.kind, ==, IMG_FAILED);
