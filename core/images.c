@@ -1,12 +1,14 @@
 #include "hoist.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -398,10 +400,40 @@ static void wake(void *ctx)
     (void)written; /* full = it is awake already */
 }
 
+static void remove_spool(const char *dir)
+{
+    g_autoptr(GDir) d = g_dir_open(dir, 0, NULL);
+    const char *name;
+    while (d != NULL && (name = g_dir_read_name(d)) != NULL) {
+        g_autofree char *path = g_build_filename(dir, name, NULL);
+        g_unlink(path);
+    }
+    g_rmdir(dir);
+}
+
+/* What a killed run left; that of one that runs is locked (spool.h). */
+static void remove_left_over(const char *where)
+{
+    static const char begin[] = SPOOL_NAME;
+    g_autoptr(GDir) d = g_dir_open(where, 0, NULL);
+    const char *name;
+    while (d != NULL && (name = g_dir_read_name(d)) != NULL) {
+        if (strlen(name) != strlen(begin) || strncmp(name, begin, strcspn(begin, "X")) != 0)
+            continue;
+        g_autofree char *path = g_build_filename(where, name, NULL);
+        const int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+            remove_spool(path);
+        if (fd >= 0)
+            close(fd);
+    }
+}
+
 static bool make_spool(Run *run)
 {
     g_autofree char *cache = g_build_filename(g_get_user_cache_dir(), HOIST_APP, NULL);
     const char *where = run->out_dir != NULL ? run->out_dir : cache;
+    remove_left_over(where);
     g_autofree char *template = g_build_filename(where, SPOOL_NAME, NULL);
     if (g_mkdir_with_parents(where, run->out_dir != NULL ? 0777 : 0700) != 0 || g_mkdtemp(template) == NULL) {
         const int number = errno;
@@ -430,17 +462,6 @@ static bool start_pool(Run *run)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     run->at_once = 2 * (workers != 0 ? workers : g_get_num_processors()) + 2;
     return run->pool != NULL;
-}
-
-static void remove_spool(const char *dir)
-{
-    g_autoptr(GDir) d = g_dir_open(dir, 0, NULL);
-    const char *name;
-    while (d != NULL && (name = g_dir_read_name(d)) != NULL) {
-        g_autofree char *path = g_build_filename(dir, name, NULL);
-        g_unlink(path);
-    }
-    g_rmdir(dir);
 }
 
 static void walk(Run *run)

@@ -205,9 +205,9 @@ static void test_a_place_that_cannot_be_written(Case *c, gconstpointer data)
     g_assert_null(strstr(err, "Free space")); /* no disk is full */
 }
 
-static void test_interrupted(Case *c, gconstpointer data)
+/* One picture is done, seven long ones are not. */
+static void stop_by(Case *c, int signal)
 {
-    (void)data;
     for (unsigned i = 0; i < 8; i++) {
         g_autofree char *name = g_strdup_printf("in/%u.jpg", i);
         copy_to(c, i == 0 ? PHOTO : LARGE, name);
@@ -217,9 +217,34 @@ static void test_interrupted(Case *c, gconstpointer data)
     g_autoptr(GDataInputStream) lines = g_data_input_stream_new(g_subprocess_get_stdout_pipe(process));
     g_autofree char *first = g_data_input_stream_read_line(lines, NULL, NULL, NULL);
     g_assert_nonnull(first);
-    g_subprocess_send_signal(process, SIGINT);
+    g_subprocess_send_signal(process, signal);
     g_assert_true(g_subprocess_wait(process, NULL, NULL));
-    g_assert_cmpint(g_subprocess_get_exit_status(process), ==, 130);
+    g_assert_true(signal != SIGINT || g_subprocess_get_exit_status(process) == 130);
+}
+
+static unsigned entries_in(const char *dir)
+{
+    unsigned n = 0;
+    g_autoptr(GDir) d = g_dir_open(dir, 0, NULL);
+    while (g_dir_read_name(d) != NULL)
+        n++;
+    return n;
+}
+
+static void test_killed(Case *c, gconstpointer data)
+{
+    (void)data;
+    stop_by(c, SIGKILL);
+    g_assert_cmpuint(entries_in(c->out), ==, 2); /* "in", and what was in the making */
+    g_autofree char *photo = picture(PHOTO);
+    g_assert_cmpint(run(c, NULL, NULL, ARGS("--out", c->out, photo)), ==, 0);
+    g_assert_cmpuint(entries_in(c->out), ==, 2); /* "in", and the photo */
+}
+
+static void test_interrupted(Case *c, gconstpointer data)
+{
+    (void)data;
+    stop_by(c, SIGINT);
     g_assert_cmpuint(count_files(c->cache), ==, 0);
     g_autoptr(GDir) d = g_dir_open(c->out, 0, NULL);
     g_assert_cmpstr(g_dir_read_name(d), ==, "in"); /* and nothing of ours beside it */
@@ -240,5 +265,6 @@ int main(int argc, char **argv)
     ADD("failures", test_failures);
     ADD("a-place-that-cannot-be-written", test_a_place_that_cannot_be_written);
     ADD("interrupted", test_interrupted);
+    ADD("killed", test_killed);
     return g_test_run();
 }
