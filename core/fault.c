@@ -110,7 +110,9 @@ static const FaultInfo faults[N_FAULTS] = {
     [FAULT_MEMORY] = { "out-of-memory", CURE_TIME, SCOPE_DEST,
         "Close other programs, or lower -j and --parts." },
     [FAULT_IMAGE] = { "picture-unreadable", CURE_USER, SCOPE_FILE,
-        "The picture is damaged, or its worker cannot run (see hoist doctor); --on-image-error original sends it as it is." },
+        "The picture is damaged; --on-image-error original sends it as it is." },
+    [FAULT_WORKER] = { "picture-worker", CURE_USER, SCOPE_FILE,
+        "Install hoist anew (hoist doctor tells what is wrong), or use --images none; then retry." },
 
     [FAULT_USAGE] = { "usage", CURE_USER, SCOPE_ALL, "See hoist --help." },
     [FAULT_CONFIG] = { "configuration", CURE_USER, SCOPE_ALL, "Correct the line named, then start again." },

@@ -67,6 +67,7 @@ typedef enum {
     FAULT_STORE_IO,
     FAULT_MEMORY,
     FAULT_IMAGE,            /* picture cannot be read or its worker died */
+    FAULT_WORKER,           /* the worker for pictures does not run at all */
     /* the person */
     FAULT_USAGE,            /* option or argument */
     FAULT_CONFIG,           /* line of a configuration file */

@@ -17,7 +17,7 @@
 
 enum {
     TRIES_MAX = 2,
-    PROGRESS_MAX = 1000,           /* messages a picture; a worker that says more is broken */
+    PROGRESS_MAX = 4000,           /* messages a picture; a worker that says more is broken */
     IDLE_STOP_S = 30,              /* an idle worker keeps some 40 MB */
     PREVIEW_BACKGROUND = 0x808080, /* drawings in black and in white both show on it */
     READ_BYTES = 256 << 10,
@@ -179,7 +179,10 @@ static void worker_failed(ImgKeeper *k, Slot *slot, const char *how)
         g_queue_push_head(&k->waiting, t);
         return;
     }
-    if (!t->cleaning)
+    /* one that never came up says nothing of a picture */
+    if (!slot->greeted)
+        fault_set(&t->error, FAULT_WORKER, "the picture worker %s %s before it was ready", k->worker_path, how);
+    else if (!t->cleaning)
         t->failed = g_strdup_printf("the picture worker %s on each of %d tries", how, TRIES_MAX);
     finish(k, t);
 }
@@ -225,12 +228,7 @@ static bool send_task(const ImgKeeper *k, int sock, const ImgTask *t)
 
 static bool start_process(ImgKeeper *k, Slot *slot, ImgTask *t)
 {
-    g_autoptr(GError) error = NULL;
-    if (slot->process.pid != 0 || imgworker_start(&slot->process, k->worker_path, &error))
-        return true;
-    if (t->failed == NULL)
-        t->failed = g_strdup(error->message);
-    return false;
+    return slot->process.pid != 0 || imgworker_start(&slot->process, k->worker_path, &t->error);
 }
 
 static void begin(ImgKeeper *k, Slot *slot, ImgTask *t)

@@ -46,7 +46,7 @@ typedef struct {
     unsigned tries, heard;
     bool cleaning; /* failed; making[0] is what was `instead`, and n is 1 */
     bool cancelled;
-    GError *error;  /* FAULT_SPOOL_FULL, FAULT_MEMORY */
+    GError *error;  /* FAULT_SPOOL_FULL, FAULT_MEMORY, FAULT_WORKER */
     char *failed;   /* the picture or its workers: why, for people */
     GBytes *rgb;    /* of a preview */
     unsigned width_px, height_px;

@@ -10,7 +10,7 @@
 enum {
     DEFAULT_SPOOL_MIB = 512,
     DEFAULT_SPOOL_FILES = 64,
-    DEFAULT_DEADLINE_MS = 60000,
+    DEFAULT_DEADLINE_MS = 120000,
     WORKERS_MAX = 64,
     MEMORY_PER_WORKER_MIB = 512,
     QUEUE_MAX = 64,                /* pictures waiting or at work; each holds a descriptor */

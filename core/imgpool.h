@@ -1,7 +1,7 @@
 /* imgpool.h - pictures are prepared by worker processes; this is their keeper, and the spool's.
  *
  * A worker (hoist-imgproc) gets recipes and open descriptors over a socket pair (imgproc/wire.h) and answers with progress and results.
- * One that dies, hangs past its deadline or talks nonsense is killed and replaced; its picture gets one more try by another worker, then
+ * One that dies or talks nonsense is killed and replaced; its picture gets one more try by another worker, then
  * the job ends with `failed` and the caller's policy decides what happens to the file. A worker program that cannot be started is not tried again.
  * Spool: results are files in a directory bounded in bytes and count, named by source identity and recipe, so that a restart finds them.
  * A full bound is no error: imgpool_submit says false, try again after the next result or imgpool_release.
@@ -26,7 +26,7 @@ typedef struct {
     uint64_t spool_bytes;  /* 0 = 512 MiB */
     unsigned spool_files;  /* 0 = 64 */
     unsigned workers;      /* 0 = cores, at most one for 512 MiB of memory */
-    unsigned deadline_ms;  /* CPU time of one picture; 0 = 60000. Four times that by the clock */
+    unsigned deadline_ms;  /* CPU time of one picture; 0 = 120000. Four times that by the clock */
 } ImgPoolConf;
 
 /* One rendition. staged NULL: the original is to be sent unchanged for it. */
@@ -42,7 +42,7 @@ typedef struct {
 
 typedef struct {
     gpointer user;
-    GError *error; /* FAULT_SPOOL_FULL (disk), FAULT_SOURCE_CHANGED (deleted from the spool: try again), FAULT_USAGE (a recipe that is none), or NULL */
+    GError *error; /* FAULT_WORKER (hoist-imgproc does not run: nothing is sent in its place), FAULT_SPOOL_FULL (disk), FAULT_SOURCE_CHANGED (deleted from the spool: try again), FAULT_USAGE (a recipe that is none), or NULL */
     char *failed;  /* the picture defeats one of the recipes, or the workers, or there are none: why, for people; n is 0 then. Or NULL.
                       objects[0] is the source itself then: staged = without its metadata */
     bool clean;    /* with failed: it holds no metadata that the first recipe drops */

@@ -74,7 +74,7 @@ bool imgworker_start(ImgWorker *w, const char *path, GError **error)
 {
     int pair[2];
     if (!wire_pair(pair)) {
-        fault_set(error, FAULT_IMAGE, "cannot start the picture worker: %s", g_strerror(errno));
+        fault_set(error, FAULT_WORKER, "cannot start the picture worker: %s", g_strerror(errno));
         return false;
     }
     /* above the descriptors that spawn overwrites */
@@ -86,7 +86,7 @@ bool imgworker_start(ImgWorker *w, const char *path, GError **error)
         close(theirs);
     if (status != 0) {
         close(pair[0]);
-        fault_set(error, FAULT_IMAGE, "cannot start %s: %s", path, g_strerror(status));
+        fault_set(error, FAULT_WORKER, "cannot start %s: %s", path, g_strerror(status));
         return false;
     }
     fcntl(pair[0], F_SETFL, O_NONBLOCK);
@@ -111,7 +111,7 @@ static bool hear_hello(const ImgWorker *w, WireHello *out, GError **error)
     WireMessage m;
     WireFds fds;
     if (poll(&p, 1, HELLO_MS) <= 0) {
-        fault_set(error, FAULT_IMAGE, "the picture worker says nothing for %d s", HELLO_MS / 1000);
+        fault_set(error, FAULT_WORKER, "the picture worker says nothing for %d s", HELLO_MS / 1000);
         return false;
     }
     const WireGot got = wire_recv(w->sock, &m, &fds);
@@ -121,7 +121,7 @@ static bool hear_hello(const ImgWorker *w, WireHello *out, GError **error)
     }
     if (got == WIRE_GOT)
         wire_fds_close(&fds);
-    fault_set(error, FAULT_IMAGE,
+    fault_set(error, FAULT_WORKER,
               got == WIRE_CLOSED ? "the picture worker ended as soon as it was started"
                                  : "the picture worker is of another version of " HOIST_APP);
     return false;

@@ -20,9 +20,9 @@ typedef struct {
 /* Path of the program: as configured, $HOIST_IMGPROC, beside this program, in ../imgproc of it (build tree) or ../libexec of it, else
  * in libexec of the prefix it was built for. Caller frees. */
 char *imgworker_find(const char *configured);
-/* Returns at once; whether it came up shows on the socket. FAULT_IMAGE. */
+/* Returns at once; whether it came up shows on the socket. FAULT_WORKER. */
 bool imgworker_start(ImgWorker *w, const char *path, GError **error);
 /* Kills and reaps; nothing to do when it does not run. */
 void imgworker_stop(ImgWorker *w);
-/* Starts one, waits for its hello - a few seconds at most - and stops it. FAULT_IMAGE says what happened instead. */
+/* Starts one, waits for its hello - a few seconds at most - and stops it. FAULT_WORKER says what happened instead. */
 bool imgworker_hello(const char *path, WireHello *out, GError **error);

@@ -379,7 +379,8 @@ static bool make(Rendition *r)
     if (held_bytes(r) > r->limit && !squeeze(r, !for_source || r->stuck))
         return false;
     if (held_bytes(r) > r->source_limit && !r->stuck) {
-        if (pass(r, "a new file would not be smaller"))
+        const bool too_large = r->recipe->max_bytes != 0 && r->picture->probe.file_bytes > r->recipe->max_bytes;
+        if (pass(r, too_large ? "a new file would not be smaller; still larger than asked" : "a new file would not be smaller"))
             return true;
         if (!squeeze(r, true))
             return false;

@@ -381,7 +381,7 @@ static void test_worker_gets_no_secrets(Case *c, gconstpointer data)
     open_pool(c);
     g_assert_true(submit(c, PHOTO, c));
     g_autoptr(ImgOutcome) o = outcome(c);
-    g_assert_nonnull(o->failed);
+    g_assert_error(o->error, FAULT, FAULT_WORKER);
     g_autofree char *text = NULL;
     g_assert_true(g_file_get_contents(seen, &text, NULL, NULL));
     g_assert_null(strstr(text, "do-not-show-me"));
@@ -480,7 +480,8 @@ static void test_hung_is_replaced_then_given_up(Case *c, gconstpointer data)
     open_pool(c);
     g_assert_true(submit(c, PHOTO, c));
     g_autoptr(ImgOutcome) o = outcome(c);
-    g_assert_nonnull(strstr(o->failed, "hung"));
+    g_assert_error(o->error, FAULT, FAULT_WORKER);
+    g_assert_nonnull(strstr(o->error->message, "hung"));
     g_assert_cmpuint(files_in(c->dir, ""), ==, 0);
     g_autoptr(GArray) left = children();
     g_assert_cmpuint(left->len, ==, 0);
@@ -505,8 +506,8 @@ static void test_bad_workers_cost_one_picture(Case *c, gconstpointer data)
     open_pool(c);
     g_assert_true(submit_as(c, PHOTO, "web,thumb", c));
     g_autoptr(ImgOutcome) o = outcome(c);
-    g_assert_no_error(o->error);
-    g_assert_nonnull(o->failed);
+    g_assert_error(o->error, FAULT, FAULT_WORKER);
+    g_assert_null(o->failed);
     g_assert_cmpuint(o->n, ==, 0);
     g_assert_cmpuint(files_in(c->dir, ""), ==, 0);
 }
@@ -518,11 +519,11 @@ static void test_missing_worker_is_told(Case *c, gconstpointer data)
     open_pool(c);
     g_assert_true(submit(c, PHOTO, c));
     g_autoptr(ImgOutcome) o = outcome(c);
-    g_assert_no_error(o->error);
-    g_assert_nonnull(strstr(o->failed, "cannot start /nonexistent/hoist-imgproc"));
+    g_assert_error(o->error, FAULT, FAULT_WORKER);
+    g_assert_nonnull(strstr(o->error->message, "cannot start /nonexistent/hoist-imgproc"));
     g_assert_true(preview(c, PHOTO, 100, c));
     g_autoptr(ImgOutcome) none = outcome(c);
-    g_assert_nonnull(strstr(none->failed, "cannot start"));
+    g_assert_error(none->error, FAULT, FAULT_WORKER);
     g_assert_cmpuint(files_in(c->dir, ""), ==, 0);
 }
 
@@ -848,11 +849,11 @@ static void test_hello(Case *c, gconstpointer data)
     g_assert_cmpuint(hello.writes & (1u << IMG_WEBP), !=, 0);
     g_assert_cmpuint(hello.sandbox.no_new_privileges, ==, 1);
     g_assert_false(imgworker_hello("/nonexistent/hoist-imgproc", &hello, &error));
-    g_assert_error(error, FAULT, FAULT_IMAGE);
+    g_assert_error(error, FAULT, FAULT_WORKER);
     g_clear_error(&error);
     use_script(c, "exit 1");
     g_assert_false(imgworker_hello(c->script, &hello, &error));
-    g_assert_error(error, FAULT, FAULT_IMAGE);
+    g_assert_error(error, FAULT, FAULT_WORKER);
     g_autoptr(GArray) left = children();
     g_assert_cmpuint(left->len, ==, 0);
 }
