@@ -172,6 +172,16 @@ static void refuse_key(const char *origin, const char *key, const HoistOpt *opt,
     }
 }
 
+/* GKeyFile takes what follows a value for a part of it. */
+static bool refuse_value(const char *value, GError **error)
+{
+    if (value != NULL && error != NULL && strstr(value, " #") != NULL) {
+        g_autofree char *message = (*error)->message;
+        (*error)->message = g_strconcat(message, " (a comment needs a line of its own)", NULL);
+    }
+    return false;
+}
+
 static bool read_key(const Config *config, const char *group, const HoistOpt *opt, SettingsLayer *layer, const char *origin, GError **error)
 {
     g_autoptr(GError) cause = NULL;
@@ -189,7 +199,7 @@ static bool read_key(const Config *config, const char *group, const HoistOpt *op
     }
     for (char **value = values; *value != NULL; value++)
         if (!settings_layer_set(layer, opt->name, g_strstrip(*value), origin, FAULT_CONFIG, error))
-            return false;
+            return refuse_value(*value, error);
     return true;
 }
 
@@ -243,7 +253,7 @@ static bool read_dest(const Config *config, const char *group, GHashTable *dests
     g_autoptr(GError) cause = NULL;
     if (to != NULL && !dest_conf_parse(conf, to, &cause)) {
         fault_set(error, FAULT_CONFIG, "%s: %s", to_origin, cause->message);
-        return false;
+        return refuse_value(to, error);
     }
     const Group row = { group, true, to == NULL ? NULL : dest_by_scheme(conf->scheme) };
     g_autoptr(SettingsLayer) layer = read_group(config, &row, error);
@@ -306,7 +316,7 @@ static bool read_images(const Config *config, const char *group, GHashTable *ima
     if (recipe == NULL) {
         g_autofree char *line = origin_of(config, group, keys[which]), *shown = hoist_text(why);
         fault_set(error, FAULT_CONFIG, "%s: %s", line, shown);
-        return false;
+        return refuse_value(words[which], error);
     }
     g_hash_table_insert(images, g_steal_pointer(&name), recipe);
     return true;

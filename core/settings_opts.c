@@ -240,8 +240,10 @@ static bool number_ok(const HoistOpt *opt, const char *value)
         return true;
     const char *dots = strstr(allowed[0], "..");
     g_assert(dots != NULL);
+    const bool percent = g_strcmp0(opt->arg, "PERCENT") == 0 && g_str_has_suffix(value, "%");
+    g_autofree char *digits = g_strndup(value, strlen(value) - percent);
     guint64 number;
-    return g_ascii_string_to_unsigned(value, 10, g_ascii_strtoull(allowed[0], NULL, 10), g_ascii_strtoull(dots + 2, NULL, 10), &number,
+    return g_ascii_string_to_unsigned(digits, 10, g_ascii_strtoull(allowed[0], NULL, 10), g_ascii_strtoull(dots + 2, NULL, 10), &number,
                                       NULL);
 }
 
@@ -251,7 +253,7 @@ static bool size_ok(const HoistOpt *opt, const char *value)
     g_auto(GStrv) allowed = g_strsplit(opt->allowed == NULL ? "" : opt->allowed, "|", 2);
     if (allowed[0] != NULL && allowed[1] != NULL && g_str_equal(value, allowed[1]))
         return true;
-    char *dots = allowed[0] == NULL ? NULL : strstr(allowed[0], ".."); /* "5MiB..5GiB", "1024..268435456|none", or words */
+    char *dots = allowed[0] == NULL ? NULL : strstr(allowed[0], ".."); /* "5MiB..5GiB", "1KiB..256MiB|none", or words */
     if (dots != NULL) {
         *dots = '\0';
         if (!hoist_parse_size(allowed[0], &least) || !hoist_parse_size(dots + 2, &most))

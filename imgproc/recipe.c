@@ -50,7 +50,7 @@ static const struct {
 
 static const RecipeWord words[N_WORDS + 1] = {
     [WORD_EDGE] = { "max-edge", "16..65535|none" },
-    [WORD_BYTES] = { "max-bytes", "1024..268435456|none" },
+    [WORD_BYTES] = { "max-bytes", "1KiB..256MiB|none" },
     [WORD_QUALITY] = { "quality", "30..100" },
     [WORD_MIN_QUALITY] = { "min-quality", "30..100" },
     [WORD_FORMAT] = { "format", "auto|keep|jpeg|webp|avif|png" },
@@ -87,13 +87,23 @@ bool recipe_preset(const char *name, ImgRecipe *out)
 
 static bool read_colour(const char *value, guint64 *out)
 {
+    value += *value == '#';
     return strlen(value) == 6 && g_ascii_string_to_unsigned(value, 16, 0, 0xffffff, out, NULL);
+}
+
+static bool read_percent(const char *value, guint64 *out)
+{
+    const size_t n = strlen(value);
+    g_autofree char *number = g_strndup(value, n > 0 && value[n - 1] == '%' ? n - 1 : n);
+    return g_ascii_string_to_unsigned(number, 10, kinds[WORD_SAVINGS].least, kinds[WORD_SAVINGS].most, out, NULL);
 }
 
 static bool read_value(Word word, const char *value, guint64 *out)
 {
     if (word == WORD_BACKGROUND)
         return read_colour(value, out);
+    if (word == WORD_SAVINGS)
+        return read_percent(value, out);
     for (guint64 i = 0; kinds[word].choices != NULL && kinds[word].choices[i] != NULL; i++)
         if (strcmp(value, kinds[word].choices[i]) == 0) {
             *out = i;
@@ -165,12 +175,21 @@ static Word word_of(const char *name, size_t n)
     return N_WORDS;
 }
 
+static char *no_word(const char *name)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    g_string_printf(text, "%s is no word of a recipe; allowed: ", name);
+    for (unsigned i = 0; i < N_WORDS; i++)
+        g_string_append_printf(text, "%s%s", i == 0 ? "" : ", ", words[i].name);
+    return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
 bool recipe_set(ImgRecipe *r, const char *name, const char *value, char **why_out)
 {
     const Word word = word_of(name, strlen(name));
     guint64 number;
     if (word == N_WORDS)
-        return wrong(why_out, g_strdup_printf("%s is no word of a recipe", name));
+        return wrong(why_out, no_word(name));
     if (!read_value(word, value, &number))
         return wrong(why_out, g_strdup_printf("%s=%s; allowed: %s", name, value, words[word].allowed));
     put_value(r, word, number);

@@ -47,11 +47,19 @@ static bool takes_opt(const Command *cmd, const HoistOpt *opt)
 
 /* ------------------------------------------------------------------ values */
 
+/* "--name", "--name=VALUE"; or "-n". */
+static bool is_called(const char *option_name, const char *name, char letter)
+{
+    const size_t n = strlen(name);
+    if (!g_str_has_prefix(option_name, "--"))
+        return letter == option_name[1];
+    return strncmp(option_name + 2, name, n) == 0 && (option_name[2 + n] == '\0' || option_name[2 + n] == '=');
+}
+
 static const HoistOpt *opt_of(const char *option_name)
 {
-    const bool is_long = g_str_has_prefix(option_name, "--");
     for (const HoistOpt *opt = hoist_opts(); opt->name != NULL; opt++)
-        if (is_long ? g_str_equal(opt->name, option_name + 2) : opt->letter == option_name[1])
+        if (is_called(option_name, opt->name, opt->letter))
             return opt;
     g_assert_not_reached();
 }
@@ -77,17 +85,20 @@ static gboolean set_opt(const char *option_name, const char *value, gpointer dat
         return FALSE;
     }
     g_autofree char *origin = g_strconcat("--", opt->name, NULL);
-    return hoist_settings_set(parse->options->settings, opt->name, value, origin, error);
+    const char *equals = value == NULL ? strchr(option_name, '=') : NULL; /* of a switch, see add_switch_values */
+    return hoist_settings_set(parse->options->settings, opt->name, equals != NULL ? equals + 1 : value, origin, error);
 }
 
 static gboolean set_switch(const char *option_name, const char *value, gpointer data, GError **error)
 {
     Parse *parse = data;
     (void)value;
-    (void)error;
-    const bool is_long = g_str_has_prefix(option_name, "--");
+    if (strchr(option_name, '=') != NULL) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s: it takes no value", option_name);
+        return FALSE;
+    }
     for (unsigned i = 0; i < G_N_ELEMENTS(switches); i++)
-        if (is_long ? g_str_equal(switches[i].name, option_name + 2) : switches[i].letter == option_name[1])
+        if (is_called(option_name, switches[i].name, switches[i].letter))
             parse->options->switches |= switches[i].bit;
     return TRUE;
 }
@@ -154,11 +165,27 @@ static void add_opt(GArray *entries, GPtrArray *texts, const Command *cmd, const
                   hoist_opt_is_common(opt) ? G_OPTION_FLAG_NONE : G_OPTION_FLAG_HIDDEN); /* those stand in hoist dests --help */
 }
 
-/* texts keeps the help alive as long as the context. */
-static GOptionContext *context_new(Parse *parse, GPtrArray *texts, char ***args)
+/* GOption drops what follows the = of an option without argument; with its value it is an option of its own. */
+static void add_switch_values(GArray *entries, GPtrArray *texts, const Command *cmd, char *const *argv)
+{
+    for (; argv != NULL && *argv != NULL && !g_str_equal(*argv, "--"); argv++) {
+        if (!g_str_has_prefix(*argv, "--") || strchr(*argv, '=') == NULL)
+            continue;
+        for (const HoistOpt *opt = hoist_opts(); opt->name != NULL; opt++)
+            if (opt->kind == HOIST_OPT_SWITCH && takes_opt(cmd, opt) && is_called(*argv, opt->name, 0))
+                add_entry(entries, texts, *argv + 2, 0, set_opt, NULL, NULL, G_OPTION_FLAG_HIDDEN);
+        for (unsigned i = 0; i < G_N_ELEMENTS(switches); i++)
+            if (((cmd->takes | SWITCH_HELP) & switches[i].bit) != 0 && is_called(*argv, switches[i].name, 0))
+                add_entry(entries, texts, *argv + 2, 0, set_switch, NULL, NULL, G_OPTION_FLAG_HIDDEN);
+    }
+}
+
+/* texts keeps the help alive as long as the context. argv: NULL, or what will be parsed. */
+static GOptionContext *context_new(Parse *parse, GPtrArray *texts, char *const *argv, char ***args)
 {
     const Command *cmd = parse->cmd;
     g_autoptr(GArray) entries = g_array_new(TRUE, TRUE, sizeof(GOptionEntry));
+    add_switch_values(entries, texts, cmd, argv);
     for (const HoistOpt *opt = hoist_opts(); opt->name != NULL; opt++)
         if (takes_opt(cmd, opt))
             add_opt(entries, texts, cmd, opt);
@@ -234,7 +261,7 @@ bool options_parse(Options *o, const Command *cmd, char *const *argv, GError **e
     o->settings = hoist_settings_new();
     o->state = -1;
     Parse parse = { o, cmd };
-    g_autoptr(GOptionContext) context = context_new(&parse, texts, &o->args);
+    g_autoptr(GOptionContext) context = context_new(&parse, texts, argv, &o->args);
 
     g_auto(GStrv) split = split_letters(argv);
     GError *cause = NULL;
@@ -266,7 +293,7 @@ char *options_help(const Command *cmd, const Command *commands)
     g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
     g_auto(Options) none = { 0 };
     Parse parse = { &none, cmd };
-    g_autoptr(GOptionContext) context = context_new(&parse, texts, &none.args);
+    g_autoptr(GOptionContext) context = context_new(&parse, texts, NULL, &none.args);
     g_autofree char *name = cmd->name != NULL ? g_strconcat(HOIST_APP, " ", cmd->name, NULL) : g_strdup(HOIST_APP);
     g_autoptr(GString) about = g_string_new(cmd->help);
     g_string_append_c(about, '.');

@@ -107,7 +107,7 @@ static void test_images(void)
     refused_and_free(GIVEN("images", "wbe"), FAULT_USAGE,
                      "--images: ", "no recipe \"wbe\"; allowed: web, small, archive, thumb, none or the NAME");
     refused_and_free(GIVEN("images", "web max-edge=7"), FAULT_USAGE, "--images: ", "max-edge=7; allowed: 16..65535|none");
-    refused_and_free(GIVEN("images", "web max-bytes=400x"), FAULT_USAGE, "--images: ", "max-bytes=400x; allowed: 1024..");
+    refused_and_free(GIVEN("images", "web max-bytes=400x"), FAULT_USAGE, "--images: ", "max-bytes=400x; allowed: 1KiB..256MiB|none");
     refused_and_free(GIVEN("images", "web upscale=yes"), FAULT_USAGE, "--images: ", "upscale is no word");
     refused_and_free(GIVEN("images", "web small"), FAULT_USAGE, "--images: ", "NAME=VALUE");
     refused_and_free(GIVEN("images", "none max-edge=900"), FAULT_USAGE, "--images: ", "nothing can follow none");
@@ -167,7 +167,7 @@ static void test_options_are_the_words(void)
         g_assert_error(error, FAULT, FAULT_USAGE);
     }
     static const char *const bad[][2] = { { "max-edge", "15" },        { "max-edge", "auto" },         { "max-bytes", "1023" },
-                                          { "max-bytes", "auto" },     { "max-bytes", "1G" },          { "background", "#ffffff" },
+                                          { "max-bytes", "auto" },     { "max-bytes", "1G" },          { "background", "##fffff" },
                                           { "original-prefix", "/a" }, { "original-prefix", "a/../" }, { "original-prefix", "a//b" },
                                           { "image-workers", "0" },    { "on-image-error", "stop" } };
     g_autoptr(HoistSettings) s = hoist_settings_new();
@@ -277,7 +277,7 @@ static void config_fault(const char *text, unsigned line, const char *words)
 static void test_faults_of_groups_name_the_line(void)
 {
     config_fault("[images a]\nlike = small\n\nmax-edge = 7\n", 4, "max-edge=7; allowed: 16..65535|none");
-    config_fault("[images a]\nmax-bytes = 400x\n", 2, "max-bytes=400x; allowed: 1024..");
+    config_fault("[images a]\nmax-bytes = 400x\n", 2, "max-bytes=400x; allowed: 1KiB..256MiB|none");
     config_fault("[images a]\nupscale = yes\n", 2, "unknown key \"upscale\"; allowed: like, max-edge, max-bytes");
     config_fault("[images a]\nto = s3://b\n", 2, "unknown key \"to\"");
     config_fault("[images a]\nlike = b\n[images b]\n", 2, "no preset \"b\"; allowed: web, small");
@@ -295,6 +295,9 @@ static void test_faults_of_groups_name_the_line(void)
     config_fault("[images 123456789012345678901234567890123]\n", 1, "at most 32");
     config_fault("[image a]\n", 1, "unknown group [image a]");
     config_fault("[hoist]\nimages =\n", 2, "is empty");
+    config_fault("[images a]\nlike = small   # of ours\n", 2, "allowed: web, small, archive, thumb (a comment needs a line of its own)");
+    config_fault("[images a]\nmax-bytes = 250k #\n", 2, "1KiB..256MiB|none (a comment needs a line of its own)");
+    config_fault("[hoist]\njobs = 6 # at once\n", 2, "1..64|auto (a comment needs a line of its own)");
 }
 
 /* ---- frozen ---- */

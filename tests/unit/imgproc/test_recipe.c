@@ -123,6 +123,21 @@ static void test_round_trip(void)
     }
 }
 
+static void test_other_spellings(void)
+{
+    const ImgRecipe r = parsed("web min-savings=25% background=#0a141e");
+    g_assert_cmpuint(r.min_savings, ==, 25);
+    g_assert_cmphex(r.background, ==, 0x0a141e);
+}
+
+/* "16", "1KiB", "256MiB" */
+static gint64 bound(const char *text)
+{
+    char *unit;
+    const gint64 n = g_ascii_strtoll(text, &unit, 10);
+    return g_str_equal(unit, "KiB") ? n << 10 : g_str_equal(unit, "MiB") ? n << 20 : n;
+}
+
 /* What a word says it allows is what it takes: both ends of a range and nothing beyond, every choice. */
 static void test_words_allow_what_they_say(void)
 {
@@ -139,7 +154,7 @@ static void test_words_allow_what_they_say(void)
                 continue;
             }
             *dots = '\0';
-            const gint64 least = g_ascii_strtoll(*value, NULL, 10), most = g_ascii_strtoll(dots + 2, NULL, 10);
+            const gint64 least = bound(*value), most = bound(dots + 2);
             for (gint64 n = least - 1; n <= most + 1; n = n == least ? most : n + 1) {
                 g_autofree char *text = g_strdup_printf("%" G_GINT64_FORMAT, n);
                 g_assert_true(recipe_set(&r, word->name, text, NULL) == (n >= least && n <= most));
@@ -162,6 +177,7 @@ static void test_nonsense_is_refused(void)
     refuse("web small", "NAME=VALUE");
     refuse("web =80", "no word");
     refuse("web upscale=yes", "upscale is no word");
+    refuse("web upscale=yes", "allowed: max-edge, max-bytes, quality");
     refuse("web quality=80 quality=80", "quality comes twice");
     refuse("web quality=", "allowed: 30..100");
     refuse("web quality=29", "quality=29; allowed: 30..100");
@@ -171,11 +187,16 @@ static void test_nonsense_is_refused(void)
     refuse("web quality=none", "allowed");
     refuse("web max-edge=15", "16..65535|none");
     refuse("web max-edge=65536", "16..65535|none");
-    refuse("web max-bytes=1023", "1024..268435456|none");
+    refuse("web max-bytes=1023", "1KiB..256MiB|none");
     refuse("web max-bytes=99999999999999999999", "allowed");
     refuse("web max-bytes=1e6", "allowed");
     refuse("web format=gif", "auto|keep|jpeg|webp|avif|png");
     refuse("web metadata=some", "none|safe|all");
+    refuse("web min-savings=91%", "0..90");
+    refuse("web min-savings=%", "0..90");
+    refuse("web min-savings=10%%", "0..90");
+    refuse("web background=##ffffff", "RRGGBB");
+    refuse("web background=#fffff", "RRGGBB");
     refuse("web background=fff", "RRGGBB");
     refuse("web background=-00001", "RRGGBB");
     refuse("web background=0xfffff", "RRGGBB");
@@ -194,6 +215,7 @@ int main(int argc, char **argv)
     g_test_add_func("/recipe/change", test_change);
     g_test_add_func("/recipe/round-trip", test_round_trip);
     g_test_add_func("/recipe/words-allow-what-they-say", test_words_allow_what_they_say);
+    g_test_add_func("/recipe/other-spellings", test_other_spellings);
     g_test_add_func("/recipe/nonsense-is-refused", test_nonsense_is_refused);
     return g_test_run();
 }
