@@ -168,10 +168,13 @@ static bool put(const Run *run, const HoistImage *image, char *const *from, GErr
     return false;
 }
 
-static bool is_of_disk(const GError *error)
+/* What no other picture will fare better with. */
+static void stop_if_of_folder(Run *run, const GError *error)
 {
-    return g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NO_SPACE) || g_error_matches(error, G_IO_ERROR, G_IO_ERROR_READ_ONLY) ||
-           g_error_matches(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED);
+    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NO_SPACE))
+        no_room(run, "cannot write", error->message);
+    else if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_READ_ONLY) || g_error_matches(error, G_IO_ERROR, G_IO_ERROR_PERMISSION_DENIED))
+        fault_set(&run->error, FAULT_USAGE, "--out: %s", error->message);
 }
 
 static char *plain_key(const Run *run, const char *relpath)
@@ -186,11 +189,11 @@ static const char *extension_of(const char *relpath)
     return dot != NULL && dot != name ? dot + 1 : "";
 }
 
-/* As the engine names objects: the only one keeps the name of its file, several have the names of their renditions. */
+/* As the engine names objects: that of --images keeps the name of its file, those of --renditions have theirs. */
 static char *rendition_key(const Run *run, const char *relpath, const char *rendition, const char *extension)
 {
     const KeyFacts facts = { .relpath = relpath, .now_s = run->now_s };
-    if (run->renditions.n > 1 || strstr(run->template, "{rendition}") != NULL) {
+    if (run->renditions.named || strstr(run->template, "{rendition}") != NULL) {
         g_autofree char *pattern = key_pattern(run->template, &facts);
         return key_of_pattern(pattern, rendition, extension != NULL ? extension : extension_of(relpath));
     }
@@ -225,19 +228,12 @@ static void add_rendition(Run *run, Item *item, const char *name, const ImgObjec
     o->cleaned = from->picture.cleaned;
 }
 
-/* What becomes of the file. When nothing was made of it, it goes once, as it is. */
+/* What becomes of the file: each rendition has its object, as it is or not. */
 static void list_objects(Run *run, Item *item, const ImgOutcome *o)
 {
-    bool any_made = false;
-    for (unsigned i = 0; i < o->n; i++)
-        any_made = any_made || o->objects[i].staged != NULL;
     item->image.objects = g_new0(HoistObject, o->n + 1);
-    for (unsigned i = 0; i < (any_made ? o->n : 1); i++)
+    for (unsigned i = 0; i < o->n; i++)
         add_rendition(run, item, run->renditions.list[i].name, &o->objects[i]);
-    if (!any_made) {
-        g_free(item->image.objects[0].key);
-        item->image.objects[0].key = plain_key(run, item->image.name);
-    }
     if (!run->renditions.keep_original)
         return;
     g_autofree char *plain = plain_key(run, item->image.name);
@@ -254,8 +250,7 @@ static void put_objects(Run *run, Item *item, const ImgOutcome *o)
     }
     if (put(run, &item->image, (char *const *)from->pdata, &error))
         return;
-    if (is_of_disk(error))
-        no_room(run, "cannot write", error->message);
+    stop_if_of_folder(run, error);
     item->image.failed = g_strdup_printf("cannot be written: %s", error->message);
     while (item->image.n_objects > 0)
         object_clear(&item->image.objects[--item->image.n_objects]);

@@ -36,7 +36,7 @@ const Command commands_table[] = {
       cli_rm },
     { "images", "PATH…", "show what uploading would make of pictures; --out writes it",
       "The same workers and recipes as hoist up, without a queue and the network: to tune a recipe. Folders are searched. Exit status: 0, "
-      "1 some pictures failed, 2 usage, 130 interrupted.",
+      "1 some pictures failed, 2 usage, 3 no room or no picture workers, 130 interrupted.",
       TAKES_PICTURES | SWITCH_JSON, cli_images },
     { "doctor", "", "look at what hoist needs on this machine",
       "The configuration, the folders it writes, the picture workers and what binds them, the terminal; no network. Exit status: 0 nothing "

@@ -10,12 +10,26 @@ JsonBuilder *jsonline_new(const char *event)
     return json;
 }
 
-void jsonline_end(JsonBuilder *json, GString *text)
+static void close_line(JsonBuilder *json, const char *last, GString *text)
 {
     json_builder_end_object(json);
     g_autoptr(JsonNode) root = json_builder_get_root(json);
     g_autofree char *line = json_to_string(root, FALSE);
-    g_string_append_printf(text, "%s\n", line);
+    g_assert(g_str_has_suffix(line, "}"));
+    g_string_append_printf(text, "%.*s%s}\n", (int)strlen(line) - 1, line, last);
+}
+
+void jsonline_end(JsonBuilder *json, GString *text)
+{
+    close_line(json, "", text);
+}
+
+/* json-glib writes 0.7 with all digits that a double has. */
+void jsonline_end_seconds(JsonBuilder *json, double seconds, GString *text)
+{
+    const int64_t ms = (int64_t)(seconds * 1000);
+    g_autofree char *last = g_strdup_printf(",\"seconds\":%" G_GINT64_FORMAT ".%03d", ms / 1000, (int)(ms % 1000));
+    close_line(json, last, text);
 }
 
 void jsonline_text(JsonBuilder *json, const char *name, const char *value)
@@ -47,10 +61,4 @@ void jsonline_bool(JsonBuilder *json, const char *name, gboolean value)
 {
     json_builder_set_member_name(json, name);
     json_builder_add_boolean_value(json, value);
-}
-
-void jsonline_seconds(JsonBuilder *json, double seconds)
-{
-    json_builder_set_member_name(json, "seconds");
-    json_builder_add_double_value(json, (double)(int64_t)(seconds * 1000) / 1000);
 }

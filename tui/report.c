@@ -429,8 +429,7 @@ static void json_summary(const Report *r, double seconds, GString *text)
     jsonline_number(json, "failed", (int64_t)r->counts.failed);
     jsonline_number(json, "skipped", (int64_t)r->counts.skipped);
     jsonline_number(json, "bytes", (int64_t)r->counts.bytes);
-    jsonline_seconds(json, seconds);
-    jsonline_end(json, text);
+    jsonline_end_seconds(json, seconds, text);
 }
 
 void report_summary(Report *r, int64_t now_us, int64_t now_ns, GString *text)

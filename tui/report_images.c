@@ -45,17 +45,15 @@ static void json_image(const HoistImage *image, const char *out_dir, GString *te
     json_builder_end_array(json);
     jsonline_text(json, "failed", image->failed);
     jsonline_text(json, "note", image->note);
-    jsonline_seconds(json, image->seconds);
-    jsonline_end(json, text);
+    jsonline_end_seconds(json, image->seconds, text);
 }
 
 /* ------------------------------------------------------------------ for people */
 
-/* "  7.2 MB ->   264 kB  -96 %", as wide for every file. */
-static void append_sizes(GString *text, uint64_t before, uint64_t after)
+/* In percent. */
+static int change_of(uint64_t before, uint64_t after)
 {
-    const int change = before > 0 ? (int)(((double)after - (double)before) * 100 / (double)before) : 0;
-    g_string_append_printf(text, "%7s -> %7s  %+4d %%", fmt_size(before).s, fmt_size(after).s, change);
+    return before > 0 ? (int)(((double)after - (double)before) * 100 / (double)before) : 0;
 }
 
 /* What became of the pixels: "webp 1920x1280 q80, 1 encode". What they were is known from the file. */
@@ -67,7 +65,7 @@ static const char *done_of(const char *recipe)
 
 static void append_object(GString *text, const HoistObject *o, uint64_t source_bytes, bool named)
 {
-    append_sizes(text, source_bytes, o->bytes);
+    g_string_append_printf(text, "%7s -> %7s  %+4d %%", fmt_size(source_bytes).s, fmt_size(o->bytes).s, change_of(source_bytes, o->bytes));
     if (named)
         g_string_append_printf(text, "  %s:", o->name);
     g_string_append_printf(text, "%s%s", named ? " " : "  ", o->recipe != NULL ? done_of(o->recipe) : "as it is");
@@ -125,8 +123,9 @@ static void json_summary(const ImagesCounts *counts, double seconds, GString *te
     jsonline_number(json, "left_alone", (int64_t)counts->left_alone);
     jsonline_number(json, "source_bytes", (int64_t)counts->source_bytes);
     jsonline_number(json, "bytes", (int64_t)counts->bytes);
-    jsonline_seconds(json, seconds);
-    jsonline_end(json, text);
+    if (counts->interrupted)
+        jsonline_bool(json, "interrupted", TRUE);
+    jsonline_end_seconds(json, seconds, text);
 }
 
 void report_images_summary(const ImagesCounts *counts, double seconds, bool json, GString *text)
@@ -135,12 +134,17 @@ void report_images_summary(const ImagesCounts *counts, double seconds, bool json
         json_summary(counts, seconds, text);
         return;
     }
-    g_string_append_printf(text, "%s: ", fmt_plural(counts->pictures, "picture").s);
-    append_sizes(text, counts->source_bytes, counts->bytes);
-    g_string_append_printf(text, " in %s, %.1f a second", fmt_took(seconds).s, seconds > 0 ? (double)counts->pictures / seconds : 0);
+    if (counts->pictures == 0)
+        g_string_append(text, "no pictures");
+    else
+        g_string_append_printf(text, "%s: %s -> %s, %+d %%, in %s, %.1f a second", fmt_plural(counts->pictures, "picture").s,
+                               fmt_size(counts->source_bytes).s, fmt_size(counts->bytes).s, change_of(counts->source_bytes, counts->bytes),
+                               fmt_took(seconds).s, seconds > 0 ? (double)counts->pictures / seconds : 0);
     if (counts->failed > 0)
         g_string_append_printf(text, "; %s failed", fmt_count(counts->failed).s);
     if (counts->left_alone > 0)
         g_string_append_printf(text, "; %s left alone", fmt_count(counts->left_alone).s);
+    if (counts->interrupted)
+        g_string_append(text, "; interrupted");
     g_string_append_c(text, '\n');
 }

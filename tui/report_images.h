@@ -8,6 +8,7 @@
 typedef struct {
     uint64_t pictures, left_alone, failed; /* files */
     uint64_t source_bytes, bytes;          /* of the pictures, and of what is made of them */
+    bool interrupted;
 } ImagesCounts;
 
 /* Counts it, too. out_dir NULL: nothing was written. */

@@ -189,6 +189,11 @@ static void test_failures(Case *c, gconstpointer data)
     g_assert_cmpuint(count_files(c->out), ==, 0);
     g_assert_cmpint(run(c, NULL, &err, ARGS("--images", "tiny", broken)), ==, 2);
     g_assert_nonnull(strstr(err, "tiny"));
+    g_free(out);
+    g_assert_cmpint(run(c, &out, NULL, ARGS("/nope/./missing.jpg", "missing.jpg")), ==, 1);
+    g_assert_true(g_str_has_prefix(out, "/nope/./missing.jpg: failed: "));
+    g_assert_nonnull(strstr(out, "\nmissing.jpg: failed: "));
+    g_assert_true(g_str_has_suffix(out, "\nno pictures; 2 failed\n"));
     g_assert_cmpint(run(c, NULL, NULL, ARGS("--json")), ==, 2);
     g_assert_cmpint(run(c, NULL, NULL, ARGS("--to", "s3://b", broken)), ==, 2);
     g_assert_cmpint(run(c, NULL, NULL, ARGS("--out", "", broken)), ==, 2);
@@ -202,6 +207,9 @@ static void test_a_place_that_cannot_be_written(Case *c, gconstpointer data)
     g_assert_true(g_file_set_contents(file, "no folder", -1, NULL));
     g_assert_cmpint(run(c, NULL, &err, ARGS("--out", below, photo)), ==, 2);
     g_assert_nonnull(strstr(err, below));
+    g_clear_pointer(&err, g_free);
+    g_assert_cmpint(run(c, NULL, &err, ARGS("--out", file, photo)), ==, 2);
+    g_assert_nonnull(strstr(err, file));
     g_assert_null(strstr(err, "Free space")); /* no disk is full */
 }
 

@@ -136,8 +136,16 @@ static void test_counts(void)
     g_assert_cmpuint(counts.bytes, ==, 264000 + 7200000);
     g_string_truncate(text, 0);
     report_images_summary(&counts, 2, false, text);
-    g_assert_true(g_str_has_prefix(text->str, "1 picture: "));
-    g_assert_nonnull(strstr(text->str, "0.5 a second; 1 failed; 1 left alone\n"));
+    g_assert_true(g_str_has_prefix(text->str, "1 picture: 7.2 MB -> 7.5 MB, +3 %, in "));
+    g_assert_nonnull(strstr(text->str, ", 0.5 a second; 1 failed; 1 left alone\n"));
+    g_assert_null(strstr(text->str, "  "));
+    g_string_truncate(text, 0);
+    const ImagesCounts none = { .left_alone = 2, .interrupted = true };
+    report_images_summary(&none, 2, false, text);
+    g_assert_cmpstr(text->str, ==, "no pictures; 2 left alone; interrupted\n");
+    g_string_truncate(text, 0);
+    report_images_summary(&none, 0.7, true, text);
+    g_assert_true(g_str_has_suffix(text->str, ",\"interrupted\":true,\"seconds\":0.700}\n"));
 }
 
 int main(int argc, char **argv)
