@@ -175,6 +175,7 @@ void engine_imaged(Hoist *e, ImgOutcome *o)
     Job *job = o->user;
     job->imaging = false;
     e->n_imaging--;
+    e->totals_dirty = true;
     if (o->error != NULL && fault_code(o->error) == FAULT_SOURCE_CHANGED) {
         engine_start_over(e, job, g_steal_pointer(&o->error));
     } else if (o->error != NULL) {

@@ -26,6 +26,7 @@ void engine_withdraw(Hoist *e, Job *job)
         imgpool_cancel(e->imgpool, job);
         job->imaging = false;
         e->n_imaging--;
+        e->totals_dirty = true;
     }
     while (job->requests->len > 0) {
         JobRequest *rq = job->requests->pdata[0];

@@ -127,6 +127,7 @@ HoistTotals engine_totals(Hoist *e, int64_t now_us)
     t.bps = e->active->len > 0 ? rate_bps(&e->meter) : 0;
     t.eta_s = left > 0 ? rate_eta_s(&e->meter, left, now_us) : -1;
     t.active = e->active->len;
+    t.preparing = e->n_imaging;
     t.slots = e->slots.now;
     t.auto_slots = !e->slots.fixed;
     t.paused = e->paused || (e->active->len == 0 && a_dest_is_paused(e));
@@ -248,7 +249,8 @@ void engine_publish(Hoist *e, int64_t now_us, int64_t *next_us)
             tell_progress(e, now_us);
     }
     const bool due = now_us - e->told_totals_us >= TOTALS_EVERY_US;
-    if ((idle && !e->idle_told) || ((transfers || e->totals_dirty || e->list_dirty) && due)) {
+    const bool works = transfers || e->n_imaging > 0;
+    if ((idle && !e->idle_told) || ((works || e->totals_dirty || e->list_dirty) && due)) {
         e->told_totals_us = now_us;
         tell_counts(e, now_us);
     }
@@ -256,7 +258,7 @@ void engine_publish(Hoist *e, int64_t now_us, int64_t *next_us)
         tell_idle(e);
     if (!idle)
         e->idle_told = false;
-    const bool totals = transfers || e->totals_dirty || e->list_dirty;
+    const bool totals = works || e->totals_dirty || e->list_dirty;
     if (totals || moving) {
         const int64_t next =
             MIN(moving ? e->told_rows_us + ROWS_EVERY_US : G_MAXINT64, totals ? e->told_totals_us + TOTALS_EVERY_US : G_MAXINT64);

@@ -132,6 +132,7 @@ typedef struct {
     double   bps;               /* acknowledged, 5 s */
     int64_t  eta_s;             /* -1 = unknown */
     unsigned active, slots;     /* files at once: now, allowed */
+    unsigned preparing;         /* pictures at the workers */
     bool     auto_slots, scanning;
     bool     paused;            /* by the person, or because a destination refused too much and nothing moves: RESUME_ALL goes on */
     uint64_t limit_bps;         /* 0 = none */
@@ -191,7 +192,7 @@ bool          hoist_send_inbox(const HoistSettings *settings, HoistCommand *cmd,
 
 typedef enum {
     HOIST_EVENT_ROW,            /* row, change */
-    HOIST_EVENT_TOTALS,         /* totals; twice a second while something moves, and after changes */
+    HOIST_EVENT_TOTALS,         /* totals; twice a second while something moves or is prepared, and after changes */
     HOIST_EVENT_SKIPPED,        /* path, fault, text: a path that was left out and why */
     HOIST_EVENT_PREVIEW,        /* preview */
     HOIST_EVENT_NOTICE,         /* text, fault or NULL: "s3://b refused three files in a row: paused", "journal disk is full" */

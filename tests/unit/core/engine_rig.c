@@ -234,6 +234,16 @@ void rig_until_rows(Rig *rig, HoistRowChange change, unsigned n)
     until(rig, is_told, &told, "rows");
 }
 
+static bool is_preparing(Rig *rig, const void *what)
+{
+    return rig->totals.preparing == *(const unsigned *)what;
+}
+
+void rig_until_preparing(Rig *rig, unsigned n)
+{
+    until(rig, is_preparing, &n, "pictures at the workers");
+}
+
 typedef struct {
     FakeKind kind;
     unsigned n;

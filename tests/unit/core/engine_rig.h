@@ -47,6 +47,7 @@ HoistRow *rig_view_row(const Rig *rig, int64_t id);             /* from the stor
 char    *rig_copy(const Rig *rig, const char *from, const char *name);         /* a file below the test data; path */
 void     rig_until_picture(Rig *rig);
 void     rig_until_rows(Rig *rig, HoistRowChange change, unsigned n);
+void     rig_until_preparing(Rig *rig, unsigned n);             /* by the totals */
 int64_t  rig_idle(Rig *rig);                                    /* files that wait for a person */
 void     rig_until_asked(Rig *rig, FakeKind kind, unsigned n);
 void     rig_until_notice(Rig *rig, const char *fault);
