@@ -71,7 +71,8 @@ static const StoreSqlRow rows[N_SQL] = {
                        " LIMIT 1",
                        "job_retry" },
 
-    [SQL_JOB_QUEUED] = { "UPDATE job SET acked=iif(state=8,stored,acked),state=0,tries=?2,not_before_ns=?3,fault=?4,cause=?5 WHERE id=?1",
+    [SQL_JOB_QUEUED] = { "UPDATE job SET acked=iif(state=8,stored,acked),state=0,tries=?2,not_before_ns=?3,fault=?4,cause=?5,"
+                         "note=iif(state=8 AND note LIKE 'skipped: %',NULL,note) WHERE id=?1",
                          "PRIMARY KEY" },
     [SQL_JOB_SOURCE] = { "UPDATE job SET size=?2,mtime_ns=?3,ctime_ns=?4,dev=?5,ino=?6,tries=0,acked=0,staged=NULL,staged_size=NULL,"
                          "recipe=NULL,note=NULL,key=coalesce(plain,key),plain=NULL,prepared=0,objects=0,object=0,total=NULL,stored=0 WHERE "

@@ -106,6 +106,50 @@ static void test_keep_original(void)
     g_assert_null(row->objects[2].recipe);
 }
 
+/* An application builds the links of all renditions, whatever was made of the picture. */
+static void test_as_it_is_in_each(void)
+{
+    Puts puts = { .hold = "@thumb" };
+    g_autoptr(Rig) rig = rig_of_two(&puts);
+    g_autofree char *path = rig_copy(rig, "images/png/1bit.png", "photo.png");
+    rig_set(rig, "keep-original", NULL);
+    rig_set(rig, "metadata", "all");
+    rig_set(rig, "min-savings", "90");
+    rig_open(rig, HOIST_WANT_ROWS);
+    rig_add(rig, path, NULL);
+    rig_until_asked(rig, FAKE_PUT, 2);
+    rig_close(rig);
+    puts.hold = NULL;
+    fake_s3_let_go(rig->s3);
+    rig_open(rig, HOIST_WANT_ROWS); /* goes on where it was */
+    g_assert_cmpint(rig_idle(rig), ==, 0);
+    rig_assert_object(rig, "p/photo@web.png", path);
+    rig_assert_object(rig, "p/photo@thumb.png", path);
+    rig_assert_object(rig, "p/originals/photo.png", path);
+    g_assert_cmpuint(fake_s3_objects(rig->s3), ==, 3);
+    g_assert_cmpuint(puts.web, ==, 1);
+    g_autoptr(HoistRow) row = rig_view_row(rig, 1);
+    g_assert_cmpuint(row->n_objects, ==, 3);
+    g_assert_cmpuint(row->bytes, ==, 3 * object_bytes(rig, "p/photo@web.png"));
+    g_assert_cmpuint(row->acked_bytes, ==, row->bytes);
+}
+
+/* A single one has its name, too. */
+static void test_one_named(void)
+{
+    g_autoptr(Rig) rig = rig_new_with_pictures(NULL);
+    g_autofree char *photo = rig_copy(rig, PHOTO, "photo.jpg"), *small = rig_copy(rig, "images/png/1bit.png", "small.png");
+    rig_set(rig, "renditions", "web");
+    rig_set(rig, "min-savings", "40");
+    rig_set(rig, "metadata", "all");
+    rig_open(rig, 0);
+    rig_add(rig, photo, small);
+    g_assert_cmpint(rig_idle(rig), ==, 0);
+    g_assert_true(is_webp(rig, "p/photo@web.webp"));
+    rig_assert_object(rig, "p/small@web.png", small);
+    g_assert_cmpuint(fake_s3_objects(rig->s3), ==, 2);
+}
+
 /* One recipe: the name says what was done, as ever; the original lies elsewhere. */
 static void test_one_and_original(void)
 {
@@ -345,7 +389,13 @@ static void test_defeated_skip(void)
     rig_assert_files(rig, HOIST_CANCELLED, 1);
     g_assert_cmpuint(rig->skipped, ==, 1);
     g_autoptr(HoistRow) row = rig_view_row(rig, 1);
-    g_assert_nonnull(strstr(row->note, "skipped"));
+    g_assert_true(g_str_has_prefix(row->note, "skipped: "));
+    hoist_send(rig->hoist, hoist_command_new(HOIST_CMD_PAUSE_ALL));
+    rig_rows_command(rig, HOIST_CMD_RETRY, 1);
+    g_assert_cmpint(rig_idle(rig), ==, 1);
+    g_autoptr(HoistRow) again = rig_view_row(rig, 1);
+    g_assert_cmpint(again->state, ==, HOIST_QUEUED);
+    g_assert_null(again->note);
 }
 
 static void test_defeated_fail(void)
@@ -388,11 +438,14 @@ static void test_types(void)
     rig_set(rig, "types", "image/*,video/mp4");
     rig_open(rig, HOIST_WANT_ROWS);
     rig_add(rig, text, photo);
+    g_free(rig_file(rig, "empty.jpg", 0, 0));
+    g_autofree char *empty = g_build_filename(rig->dir, "empty.jpg", NULL);
+    rig_add(rig, empty, NULL);
     g_assert_cmpint(rig_idle(rig), ==, 0);
     rig_assert_object(rig, "p/photo.jpg", photo);
-    g_assert_cmpuint(fake_s3_objects(rig->s3), ==, 1); /* the other is no picture, whatever its name */
-    g_assert_cmpuint(rig->skipped, ==, 1);
-    g_assert_cmpuint(rig->totals.files[HOIST_CANCELLED], ==, 1);
+    g_assert_cmpuint(fake_s3_objects(rig->s3), ==, 1); /* the others are no pictures, whatever their names */
+    g_assert_cmpuint(rig->skipped, ==, 2);
+    g_assert_cmpuint(rig->totals.files[HOIST_CANCELLED], ==, 2);
 }
 
 /* ------------------------------------------------------------------ never in the way */
@@ -461,6 +514,9 @@ static void test_moved_goes_first(void)
     g_assert_cmpint(rig_idle(rig), ==, FILES);
     hoist_send(rig->hoist, hoist_command_new(HOIST_CMD_RESUME_ALL));
     rig_until_rows(rig, HOIST_ROW_PROGRESS, IN_THE_POOL);
+    rig_until_preparing(rig, IN_THE_POOL);
+    g_assert_cmpuint(rig->totals.files[HOIST_PREPARING], ==, IN_THE_POOL);
+    g_assert_cmpuint(rig->totals.active, ==, 0);
     HoistCommand *move = hoist_command_new(HOIST_CMD_MOVE);
     hoist_command_add_id(move, FILES);
     move->number = -2;
@@ -468,6 +524,7 @@ static void test_moved_goes_first(void)
     g_free(rig_file(rig, "go", 0, 0));
     g_assert_cmpint(rig_idle(rig), ==, 0);
     rig_assert_files(rig, HOIST_DONE, FILES);
+    g_assert_cmpuint(rig->totals.preparing, ==, 0);
     g_assert_cmpuint(place, >=, 1);
     g_assert_cmpuint(place, <=, IN_THE_POOL + 1);
 }
@@ -523,6 +580,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/engine-images/objects/renditions", test_renditions);
     g_test_add_func("/engine-images/objects/keep-original", test_keep_original);
+    g_test_add_func("/engine-images/objects/as-it-is-in-each", test_as_it_is_in_each);
+    g_test_add_func("/engine-images/objects/one-named", test_one_named);
     g_test_add_func("/engine-images/objects/one-and-original", test_one_and_original);
     g_test_add_func("/engine-images/objects/no-picture-is-one", test_no_picture_is_one_object);
     g_test_add_func("/engine-images/objects/keys-that-meet", test_keys_that_meet);
