@@ -46,7 +46,6 @@ typedef struct {
 /* A picture that the pool has. */
 typedef struct {
     HoistImage image;
-    int64_t started_us;
     SourceId id;
 } Item;
 
@@ -78,14 +77,12 @@ static Item *item_new(const ScanFile *file)
     item->image.path = g_strdup(file->path);
     item->image.name = g_strdup(file->name);
     item->image.bytes = file->src.size_bytes;
-    item->started_us = g_get_monotonic_time();
     return item;
 }
 
 /* Takes item. */
 static void tell(Run *run, Item *item)
 {
-    item->image.seconds = (double)(g_get_monotonic_time() - item->started_us) / G_USEC_PER_SEC;
     if (!run->stopped && !run->each(&item->image, run->ctx))
         run->stopped = true;
     item_free(item);
@@ -260,6 +257,7 @@ static void on_outcome(Run *run, ImgOutcome *o)
 {
     Item *item = o->user;
     g_hash_table_steal(run->items, item);
+    item->image.seconds = (double)o->took_us / G_USEC_PER_SEC;
     if (o->error != NULL) {
         g_set_error_literal(&run->error, o->error->domain, o->error->code, o->error->message);
         item_free(item);
@@ -316,7 +314,7 @@ static char *type_of(const Run *run, int fd, const char *path)
 {
     char head[MIME_HEAD_BYTES];
     const ssize_t n = pread(fd, head, sizeof head, 0);
-    const bool by_rule = settings_is_set(run->settings, "types");
+    const bool by_rule = n >= 0 && settings_is_set(run->settings, "types"); /* what cannot be read is told */
     return (by_rule ? mime_by_content : mime_of)(path, head, n > 0 ? (size_t)n : 0);
 }
 
@@ -325,7 +323,6 @@ static void hand_over(Run *run, Item *item, int fd)
 {
     while (goes_on(run) && g_hash_table_size(run->items) >= run->at_once)
         wait_for_one(run);
-    item->started_us = g_get_monotonic_time();
     while (goes_on(run) && !imgpool_submit(run->pool, fd, &item->id, run->recipes, run->renditions.n, item)) {
         if (g_hash_table_size(run->items) > 0)
             wait_for_one(run);

@@ -128,6 +128,7 @@ static void give_back(ImgKeeper *k, ImgTask *t)
     close_targets(t);
     close(t->fd);
     t->fd = -1;
+    t->took_us = t->began_us == 0 ? 0 : g_get_monotonic_time() - t->began_us;
     mailbox_send(k->done, t);
 }
 
@@ -234,6 +235,8 @@ static bool start_process(ImgKeeper *k, Slot *slot, ImgTask *t)
 static void begin(ImgKeeper *k, Slot *slot, ImgTask *t)
 {
     t->tries++;
+    if (t->began_us == 0)
+        t->began_us = g_get_monotonic_time();
     t->heard = 0;
     if (slot->process.pid == 0)
         slot->greeted = false;

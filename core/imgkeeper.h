@@ -44,6 +44,7 @@ typedef struct {
     unsigned reserved_files;
     /* keeper; then outcome */
     unsigned tries, heard;
+    int64_t began_us, took_us; /* from the first hand-over to a worker to the result; 0 = none had it */
     bool cleaning; /* failed; making[0] is what was `instead`, and n is 1 */
     bool cancelled;
     GError *error;  /* FAULT_SPOOL_FULL, FAULT_MEMORY, FAULT_WORKER */

@@ -344,6 +344,7 @@ static ImgOutcome *outcome_of_task(ImgPool *p, ImgTask *t, ImgOutcome *o)
 {
     o->error = g_steal_pointer(&t->error);
     o->failed = o->error == NULL ? g_steal_pointer(&t->failed) : NULL;
+    o->took_us = t->took_us;
     o->rgb = g_steal_pointer(&t->rgb);
     o->width_px = t->width_px;
     o->height_px = t->height_px;

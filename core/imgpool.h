@@ -46,6 +46,7 @@ typedef struct {
     char *failed;  /* the picture defeats one of the recipes, or the workers, or there are none: why, for people; n is 0 then. Or NULL.
                       objects[0] is the source itself then: staged = without its metadata */
     bool clean;    /* with failed: it holds no metadata that the first recipe drops */
+    int64_t took_us; /* from hand-over to a worker to its result, waiting left out; 0: all was in the spool */
     unsigned n;    /* objects, one for each recipe, in their order */
     ImgObject objects[RECIPES_MAX];
     GBytes *rgb;   /* of a preview: width_px * height_px * 3; NULL: failed says why */

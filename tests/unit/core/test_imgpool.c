@@ -613,6 +613,7 @@ static void test_restart_finds_the_files(Case *c, gconstpointer data)
     g_autoptr(ImgOutcome) again = outcome(c);
     g_assert_no_error(again->error);
     g_assert_cmpstr(again->failed, ==, NULL);
+    g_assert_true(first->took_us > 0 && again->took_us == 0);
     for (unsigned i = 0; i < 2; i++) {
         const ImgObject *then = &first->objects[i], *now = &again->objects[1 - i];
         g_assert_cmpstr(now->staged, ==, then->staged);
