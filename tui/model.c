@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "fmt.h"
+#include "words.h"
 
 enum {
     REFRESH_US = 250 * 1000,       /* pages are read at most this often */
@@ -354,21 +355,10 @@ bool model_refresh(Model *m, int64_t now_us, GError **error)
 
 static void log_row(Model *m, const HoistRow *row, HoistRowChange change)
 {
-    g_autofree char *name = hoist_text(row->name);
-    g_autofree char *cause = hoist_text(row->cause);
-    g_autofree char *text = NULL;
-    if (change == HOIST_ROW_DONE) {
-        const double took_s = row->started_ns > 0 ? (double)(row->done_ns - row->started_ns) / 1e9 : -1;
-        text = g_strdup_printf("done    %s  %s in %s", name, fmt_size(row->bytes).s, fmt_took(took_s).s);
-        model_log(m, LINE_GOOD, text);
-    } else if (change == HOIST_ROW_FAILED) {
-        text = g_strdup_printf("failed  %s  %s", name, cause);
-        model_log(m, LINE_BAD, text);
-    } else if (change == HOIST_ROW_RETRY) {
-        text = g_strdup_printf("retry   %s  %s; try %u of %u in %s", name, cause, row->tries + 1, row->max_tries,
-                               fmt_took((double)MAX(row->retry_in_ms, 0) / 1000).s);
-        model_log(m, LINE_WARN, text);
-    }
+    LineKind kind = LINE_PLAIN;
+    g_autofree char *text = words_log(row, change, &kind);
+    if (text != NULL)
+        model_log(m, kind, text);
 }
 
 static void row_event(Model *m, const HoistEvent *ev, int64_t now_us)

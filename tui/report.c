@@ -4,6 +4,7 @@
 
 #include "fmt.h"
 #include "jsonline.h"
+#include "words.h"
 
 #define PROGRESS_EVERY_US (10 * G_USEC_PER_SEC)
 
@@ -11,7 +12,9 @@ struct Report {
     ReportStyle style;
     int64_t started_us, progress_us;
     uint64_t queued;    /* files seen to be queued in this run */
+    uint64_t gone;      /* cancelled and skipped in this run */
     HoistTotals totals; /* latest */
+    uint64_t gone_then; /* when these came */
     ReportCounts counts;
     char *stop, *stop_remedy; /* last notice with a fault: why things may stand still */
 };
@@ -230,8 +233,8 @@ static uint64_t open_bytes(const HoistTotals *t)
 /* "3/120": how many files of this run are over, of how many that are known by now. */
 static void add_place(const Report *r, GString *text)
 {
-    const uint64_t over = r->counts.done + r->counts.failed;
-    const uint64_t by_totals = r->totals.run_done + r->totals.run_failed + open_files(&r->totals);
+    const uint64_t over = r->counts.done + r->counts.failed + r->gone;
+    const uint64_t by_totals = r->totals.run_done + r->totals.run_failed + r->gone_then + open_files(&r->totals);
     const uint64_t all = MAX(MAX(r->queued, by_totals), over);
     g_string_append_printf(text, " %" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT, over, all);
 }
@@ -286,6 +289,8 @@ static void plain_row(const Report *r, const HoistEvent *ev, int64_t now_ns, GSt
     const bool quiet = r->style == REPORT_QUIET, log = r->style == REPORT_LOG;
     if (ev->change == HOIST_ROW_PROGRESS || (quiet && ev->change != HOIST_ROW_FAILED))
         return;
+    if (ev->change == HOIST_ROW_STATE && words_skipped(row)) /* told already, with the reason */
+        return;
     if (!log && (ev->change == HOIST_ROW_QUEUED || ev->change == HOIST_ROW_STARTED || ev->change == HOIST_ROW_PREPARED))
         return;
     begin_line(r, now_ns, text);
@@ -309,14 +314,20 @@ static void plain_progress(Report *r, int64_t now_us, int64_t now_ns, GString *t
         return;
     r->progress_us = now_us;
     const uint64_t all = t->run_bytes + open_bytes(t);
+    const uint64_t sent = MIN(t->run_bytes + t->acked_bytes, all);
+    const bool sends = t->preparing == 0 || t->active > 0;
     begin_line(r, now_ns, text);
-    g_string_append_printf(text, " %s", fmt_percent(MIN(t->run_bytes + t->acked_bytes, all), all, false).s);
+    if (sends)
+        g_string_append_printf(text, " %s", fmt_percent(sent, all, false).s);
+    else
+        g_string_append_printf(text, " preparing %s,", fmt_plural(t->preparing, "picture").s);
     add_place(r, text);
-    g_string_append_printf(text, " files, %s of %s, %s", fmt_size(MIN(t->run_bytes + t->acked_bytes, all)).s, fmt_size(all).s,
-                           fmt_rate(t->bps).s);
+    g_string_append_printf(text, " files, %s of %s", fmt_size(sent).s, fmt_size(all).s);
+    if (sends)
+        g_string_append_printf(text, ", %s", fmt_rate(t->bps).s);
     if (t->scanning)
         g_string_append(text, ", still looking for files");
-    else if (t->eta_s >= 0)
+    else if (sends && t->eta_s >= 0)
         g_string_append_printf(text, ", %s left", fmt_time(t->eta_s).s);
     g_string_append_c(text, '\n');
 }
@@ -376,6 +387,7 @@ static void plain_event(Report *r, const HoistEvent *ev, int64_t now_us, int64_t
 static void count_row(Report *r, const HoistEvent *ev)
 {
     r->queued += ev->change == HOIST_ROW_QUEUED;
+    r->gone += ev->change == HOIST_ROW_STATE && ev->row->state == HOIST_CANCELLED;
     if (ev->change == HOIST_ROW_DONE && r->style != REPORT_QUIET) {
         r->counts.done++;
         r->counts.bytes += ev->row->bytes;
@@ -391,6 +403,7 @@ static void count(Report *r, const HoistEvent *ev)
         count_row(r, ev);
     } else if (ev->kind == HOIST_EVENT_TOTALS) {
         r->totals = *ev->totals;
+        r->gone_then = r->gone;
         if (r->style == REPORT_QUIET) { /* no row is told of a file that arrived */
             r->counts.done = r->totals.run_done;
             r->counts.bytes = r->totals.run_bytes;

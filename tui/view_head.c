@@ -3,7 +3,16 @@
 #include "fmt.h"
 #include "view.h"
 
-enum { GRAPH_ROWS = 3, LARGE_HEIGHT = 30, COMPACT_WIDTH = 60, AXIS = 10, MAX_COLUMNS = 1024, HELD_ROWS = 2, TARGET_LEAST = 12 };
+enum {
+    GRAPH_ROWS = 3,
+    LARGE_HEIGHT = 30,
+    COMPACT_WIDTH = 60,
+    AXIS = 10,
+    MAX_COLUMNS = 1024,
+    HELD_ROWS = 2,
+    TARGET_LEAST = 12,
+    PACE_COLUMNS = 24
+};
 
 static GraphSize graph_size(const Ui *ui, const Canvas *c)
 {
@@ -25,6 +34,11 @@ static bool moves(const HoistTotals *t)
     return t->bps > 0 || t->active > 0 || t->files[HOIST_ACTIVE] + t->files[HOIST_PREPARING] + t->files[HOIST_COMPLETING] > 0;
 }
 
+static bool only_prepares(const HoistTotals *t)
+{
+    return t->preparing > 0 && t->active == 0 && !t->paused;
+}
+
 static FmtText percent_done(Ui *ui)
 {
     return fmt_percent(model_done_bytes(ui->model), model_all_bytes(ui->model), all_done(model_totals(ui->model)));
@@ -38,6 +52,9 @@ static FmtText pace(const HoistTotals *t, Role *role_out)
     if (t->paused) {
         *role_out = ROLE_PAUSED;
         g_strlcpy(text.s, "paused", sizeof text.s);
+    } else if (only_prepares(t)) {
+        *role_out = ROLE_PREPARED;
+        g_snprintf(text.s, sizeof text.s, "preparing %s", fmt_plural(t->preparing, "picture").s);
     } else if (moves(t)) {
         *role_out = ROLE_STRONG;
         text = fmt_rate(t->bps);
@@ -66,7 +83,8 @@ static void draw_top(Ui *ui, Canvas *c)
     const HoistTotals *t = model_totals(ui->model);
     Role role;
     const FmtText speed = pace(t, &role);
-    g_autofree char *up = moves(t) && !t->paused ? g_strdup_printf("↑ %9s", speed.s) : g_strdup(speed.s);
+    const bool sends = moves(t) && !t->paused && !only_prepares(t);
+    g_autofree char *up = sends ? g_strdup_printf("↑ %9s", speed.s) : g_strdup(speed.s);
     g_autofree char *slots = g_strdup_printf("%u/%u %s", t->active, t->slots, t->auto_slots ? "auto" : "at once");
     g_autofree char *eta = g_strdup_printf("ETA %5s", fmt_time(t->eta_s).s);
     g_autofree char *limit = g_strdup_printf("limit %s", fmt_rate((double)t->limit_bps).s);
@@ -74,7 +92,7 @@ static void draw_top(Ui *ui, Canvas *c)
     canvas_text(c, 1, 0, 10, ROLE_BRAND, "hoist");
     if (t->slots > 0)
         put_right(c, &right, 8, 0, ROLE_DIM, slots);
-    if (moves(t) && !t->paused)
+    if (sends)
         put_right(c, &right, 8, 0, ROLE_TEXT, eta);
     put_right(c, &right, 8, 0, role, up);
     if (t->limit_bps > 0)
@@ -151,9 +169,9 @@ static void draw_compact(Ui *ui, Canvas *c, int *rows_out)
     Role role;
     const FmtText speed = pace(t, &role);
     int x = canvas_text(c, 0, 0, 6, ROLE_BRAND, "hoist") + 1;
-    x += canvas_text(c, x, 0, 10, role, speed.s) + 1;
+    x += canvas_text(c, x, 0, PACE_COLUMNS, role, speed.s) + 1;
     x += canvas_text(c, x, 0, 5, ROLE_TEXT, percent_done(ui).s) + 1;
-    if (moves(t) && !t->paused)
+    if (moves(t) && !t->paused && !only_prepares(t))
         x += canvas_printf(c, x, 0, ROLE_TEXT, "ETA %s", fmt_time(t->eta_s).s) + 1;
     int right = c->width;
     g_autofree char *failed = g_strdup_printf("!%s", fmt_count(t->files[HOIST_FAILED]).s);

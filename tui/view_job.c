@@ -2,6 +2,7 @@
 
 #include "fmt.h"
 #include "view.h"
+#include "words.h"
 
 enum {
     LABEL = 11,
@@ -60,7 +61,10 @@ static void draw_state(Ui *ui, Pen *p, const ModelRow *mr)
         state = g_strdup_printf("%s failed", view_state_glyph(row));
     else
         state = g_strdup_printf("%s %s", view_state_glyph(row), row->state == HOIST_ACTIVE ? "sending" : words);
-    line(p, "state", view_state_role(row), CUT_END, state);
+    if (words_skipped(row))
+        wrapped(p, "state", view_state_role(row), state);
+    else
+        line(p, "state", view_state_role(row), CUT_END, state);
     line(p, "", ROLE_WARN, CUT_END, wait);
 }
 
@@ -195,8 +199,10 @@ static void draw_facts(Ui *ui, Pen *p, const HoistRow *row)
     line(p, "parts", ROLE_TEXT, CUT_END, parts);
     foreign(p, "upload id", CUT_MIDDLE, row->upload_id);
     line(p, "tries", ROLE_TEXT, CUT_END, tries);
+    if (words_skipped(row)) /* told as its state */
+        return;
     g_autofree char *note = hoist_text(row->note);
-    wrapped(p, "note", ROLE_TEXT, note);
+    wrapped(p, "note", words_fell_back(row) ? ROLE_WARN : ROLE_TEXT, note);
 }
 
 static void draw_result(Pen *p, const HoistRow *row)
@@ -204,7 +210,7 @@ static void draw_result(Pen *p, const HoistRow *row)
     g_autofree char *times = times_text(row);
     g_autofree char *url = hoist_text(row->url);
     if (row->state == HOIST_DONE)
-        line(p, "verified", row->verified == HOIST_VERIFIED_NOT ? ROLE_WARN : ROLE_OK, CUT_END, hoist_verified_text(row->verified));
+        line(p, "check", row->verified == HOIST_VERIFIED_NOT ? ROLE_WARN : ROLE_OK, CUT_END, hoist_verified_text(row->verified));
     wrapped(p, "url", ROLE_ACCENT, url);
     foreign(p, "etag", CUT_MIDDLE, row->etag);
     foreign(p, "checksum", CUT_MIDDLE, row->checksum);

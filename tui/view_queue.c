@@ -2,6 +2,7 @@
 
 #include "fmt.h"
 #include "view.h"
+#include "words.h"
 
 enum {
     NAME_LEAST = 12,
@@ -33,6 +34,8 @@ const char *view_state_glyph(const HoistRow *row)
         [HOIST_QUEUED] = "·", [HOIST_PREPARING] = "▸", [HOIST_ACTIVE] = "»",     [HOIST_COMPLETING] = "»", [HOIST_DONE] = "✓",
         [HOIST_FAILED] = "!", [HOIST_PAUSED] = "‖",    [HOIST_CANCELLING] = "×", [HOIST_CANCELLED] = "×",
     };
+    if (words_skipped(row))
+        return "–";
     return row->state == HOIST_QUEUED && row->retry_in_ms >= 0 ? "↻" : glyphs[row->state];
 }
 
@@ -97,9 +100,12 @@ char *view_state_words(const Ui *ui, const ModelRow *mr)
     case HOIST_PAUSED:
         return row->acked_bytes > 0 ? g_strdup_printf("paused at %s", fmt_percent(row->acked_bytes, row->bytes, false).s)
                                     : g_strdup("paused");
+    case HOIST_CANCELLED:
+        if (words_skipped(row))
+            return hoist_text(row->note);
+        break;
     case HOIST_ACTIVE:
     case HOIST_CANCELLING:
-    case HOIST_CANCELLED:
     case HOIST_N_STATES:
         break;
     }
@@ -172,6 +178,20 @@ static void draw_preparing(Canvas *c, const Columns *k, int y, const HoistRow *r
     canvas_fit(c, x, y, end - x, ROLE_PREPARED, CUT_END, false, words);
 }
 
+/* A file that stands still, in words; of a picture that fell back, why. */
+static void draw_words(Canvas *c, const Columns *k, int y, const HoistRow *row, const char *words)
+{
+    const bool dim = row->state == HOIST_DONE || (row->state == HOIST_QUEUED && row->retry_in_ms < 0);
+    const int end = k->x + k->width - 1;
+    if (row->state != HOIST_DONE || !words_fell_back(row)) {
+        canvas_fit(c, k->progress_x, y, end - k->progress_x, dim ? ROLE_DIM : view_state_role(row), CUT_END, false, words);
+        return;
+    }
+    g_autofree char *note = hoist_text(row->note);
+    const int x = k->progress_x + canvas_text(c, k->progress_x, y, end - k->progress_x, ROLE_DIM, "done  ");
+    canvas_fit(c, x, y, end - x, ROLE_WARN, CUT_END, false, note);
+}
+
 static bool has_bar(const HoistRow *row)
 {
     return row->state == HOIST_ACTIVE || row->state == HOIST_COMPLETING;
@@ -207,9 +227,7 @@ static void draw_row(Ui *ui, Canvas *c, const Columns *k, int y, const ModelRow 
         draw_preparing(c, k, y, row, words);
         return;
     }
-    const Role words_role =
-        row->state == HOIST_DONE || (row->state == HOIST_QUEUED && row->retry_in_ms < 0) ? ROLE_DIM : view_state_role(row);
-    canvas_fit(c, k->progress_x, y, k->x + k->width - 1 - k->progress_x, words_role, CUT_END, false, words);
+    draw_words(c, k, y, row, words);
 }
 
 static void draw_empty(Ui *ui, Canvas *c, int x, int y, int width, int height)

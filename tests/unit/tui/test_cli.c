@@ -316,6 +316,12 @@ static void test_up(Fixture *f, gconstpointer data)
     expect(f, 0, "0 files done", NULL);
     RUN(f, "up", "--plain", "--to", "s3://ok/p", "in/a", "gone");
     expect(f, 1, " skipped ", NULL);
+    write_file(f, "kinds/a", "%PDF-1.4");
+    write_file(f, "kinds/b", "plain text");
+    RUN(f, "up", "--plain", "--types", "text/plain", "--to", "s3://ok/p", "kinds");
+    expect(f, 0, "1 file done, 0 failed, 1 skipped", NULL);
+    g_assert_nonnull(strstr(f->out, " skipped "));
+    g_assert_null(strstr(f->out, "cancelled"));
     RUN(f, "forget", "--state", "done");
     expect(f, 0, "removed from the list", NULL);
 }

@@ -436,6 +436,20 @@ static void test_log_is_harmless_and_bounded(Fix *f, gconstpointer data)
     g_assert_nonnull(strstr(model_log_line(f->m, 0)->text, "^[]0;owned^G.jpg"));
 }
 
+static void test_log_tells_why_a_picture_fell_back(Fix *f, gconstpointer data)
+{
+    (void)data;
+    fake_add(&f->store, HOIST_QUEUED, "a.jpg", 10)->note = g_strdup("sent as it is: the picture is damaged: \033[31mEOF");
+    fake_add(&f->store, HOIST_QUEUED, "b.bin", 10)->note = g_strdup("resumed: 12 of 40 parts were there");
+    refresh(f);
+    change(f, 1, HOIST_DONE, HOIST_ROW_DONE);
+    g_assert_nonnull(strstr(model_log_line(f->m, 0)->text, "  sent as it is: the picture is damaged: ^[[31mEOF"));
+    g_assert_cmpint(model_log_line(f->m, 0)->kind, ==, LINE_WARN);
+    change(f, 2, HOIST_DONE, HOIST_ROW_DONE);
+    g_assert_null(strstr(model_log_line(f->m, 0)->text, "resumed"));
+    g_assert_cmpint(model_log_line(f->m, 0)->kind, ==, LINE_GOOD);
+}
+
 static void test_countdown_animates_only_on_the_screen(Fix *f, gconstpointer data)
 {
     (void)data;
@@ -548,6 +562,7 @@ int main(int argc, char **argv)
         { "/model/all-of-many-can-be-marked", test_all_of_many_can_be_marked },
         { "/model/follow", test_follow },
         { "/model/log-is-harmless-and-bounded", test_log_is_harmless_and_bounded },
+        { "/model/log-tells-why-a-picture-fell-back", test_log_tells_why_a_picture_fell_back },
         { "/model/countdown-animates-only-on-the-screen", test_countdown_animates_only_on_the_screen },
     };
     for (size_t i = 0; i < G_N_ELEMENTS(tests); i++)

@@ -141,6 +141,24 @@ static void test_progress(void)
     g_assert_cmpstr(text->str, ==, "");
 }
 
+/* Pictures are made and nothing goes out: a line all the same, as seldom. */
+static void test_progress_of_preparing(void)
+{
+    g_autoptr(Report) r = report_new(REPORT_PLAIN, 0);
+    HoistTotals t = { .preparing = 3, .eta_s = 61 };
+    t.files[HOIST_QUEUED] = 9;
+    t.files[HOIST_PREPARING] = 3;
+    t.bytes[HOIST_QUEUED] = 1200;
+    const HoistEvent ev = { .kind = HOIST_EVENT_TOTALS, .totals = &t };
+    g_autofree char *early = event_text(r, &ev, 9 * S), *due = event_text(r, &ev, 10 * S), *soon = event_text(r, &ev, 19 * S);
+    g_assert_cmpstr(early, ==, "");
+    g_assert_cmpstr(due, ==, "00:00:45 preparing 3 pictures, 0/12 files, 0 B of 1.2 kB\n");
+    g_assert_cmpstr(soon, ==, "");
+    t.active = 1;
+    g_autofree char *both = event_text(r, &ev, 20 * S);
+    g_assert_cmpstr(both, ==, "00:00:45 0% 0/12 files, 0 B of 1.2 kB, 0 B/s, 1:01 left\n");
+}
+
 static void test_hostile_names(void)
 {
     g_autoptr(Report) r = report_new(REPORT_PLAIN, 0);
@@ -182,6 +200,35 @@ static void test_skipped(void)
     g_assert_cmpstr(d, ==, b);
     g_assert_cmpuint(report_counts(plain)->skipped, ==, 2);
     g_assert_cmpuint(report_counts(plain)->unreadable, ==, 1);
+}
+
+/* The engine tells of the path and of the row: one line, and the count of files reaches its end. */
+static void test_skipped_from_the_queue(void)
+{
+    static const ReportStyle styles[] = { REPORT_PLAIN, REPORT_LOG };
+    for (unsigned i = 0; i < G_N_ELEMENTS(styles); i++) {
+        g_autoptr(Report) r = report_new(styles[i], 0);
+        HoistRow row = row_new();
+        for (unsigned k = 0; k < 3; k++)
+            g_free(row_text(r, &row, HOIST_ROW_QUEUED));
+        HoistEvent ev = { .kind = HOIST_EVENT_SKIPPED, .path = row.path, .text = (char *)"cut off", .number = 1 };
+        g_autofree char *line = event_text(r, &ev, 0);
+        g_assert_true(g_str_has_suffix(line, " skipped /in/IMG 3.jpg: cut off\n"));
+        row.state = HOIST_CANCELLED;
+        row.note = (char *)"skipped: cut off";
+        g_autofree char *none = row_text(r, &row, HOIST_ROW_STATE);
+        g_assert_cmpstr(none, ==, "");
+        row.note = NULL;
+        g_autofree char *person = row_text(r, &row, HOIST_ROW_STATE);
+        g_assert_nonnull(strstr(person, " cancelled IMG 3.jpg"));
+        row.state = HOIST_DONE;
+        g_autofree char *done = row_text(r, &row, HOIST_ROW_DONE);
+        g_assert_nonnull(strstr(done, " done 3/3 "));
+        g_autoptr(GString) text = g_string_new(NULL);
+        totals(r, 2, 1, 0, 0, text); /* two more, of before */
+        g_autofree char *more = row_text(r, &row, HOIST_ROW_DONE);
+        g_assert_nonnull(strstr(more, " done 4/5 "));
+    }
 }
 
 static void test_summary(void)
@@ -397,7 +444,9 @@ int main(int argc, char **argv)
     g_test_add_func("/report/plain/quiet-and-silent", test_quiet_and_silent);
     g_test_add_func("/report/plain/progress", test_progress);
     g_test_add_func("/report/plain/hostile-names", test_hostile_names);
+    g_test_add_func("/report/plain/progress-of-preparing", test_progress_of_preparing);
     g_test_add_func("/report/plain/skipped", test_skipped);
+    g_test_add_func("/report/plain/skipped-from-the-queue", test_skipped_from_the_queue);
     g_test_add_func("/report/plain/summary", test_summary);
     g_test_add_func("/report/log", test_log);
     g_test_add_func("/report/json/rows", test_json_rows);

@@ -466,6 +466,37 @@ static void test_no_picture_is_asked_for(Fix *f, gconstpointer data)
     g_assert_cmpuint(f->sent->len, ==, 1);
 }
 
+static HoistRow *add_noted(Fix *f, HoistState state, const char *name, const char *note)
+{
+    HoistRow *row = fake_add(&f->store, state, name, 61000);
+    row->started_ns = INT64_C(1700000000000000000);
+    row->done_ns = state == HOIST_DONE ? row->started_ns + 12000000 : 0;
+    row->note = g_strdup(note);
+    return row;
+}
+
+/* What could not be prepared is told where it is looked for, and so is that something is at work while nothing is sent. */
+static void test_pictures_that_fell_back(Fix *f, gconstpointer data)
+{
+    (void)data;
+    fake_add(&f->store, HOIST_PREPARING, "large.png", 88 * MB);
+    fake_add(&f->store, HOIST_PREPARING, "larger.png", 98 * MB);
+    add_noted(f, HOIST_DONE, "cut.jpg", "sent as it is: the picture is damaged: premature end of JPEG image");
+    add_noted(f, HOIST_DONE, "whole.bin", "resumed: 12 of 40 parts were there");
+    add_noted(f, HOIST_CANCELLED, "broken.jpg", "skipped: the picture is damaged: premature end of JPEG image");
+    add_noted(f, HOIST_CANCELLED, "by hand.jpg", NULL);
+    f->totals.preparing = 2;
+    show(f);
+    check(f, "fell-back-80x24", 80, 24, false);
+    check(f, "fell-back-120x40", 120, 40, false);
+    check(f, "fell-back-40x10", 40, 10, false);
+    check(f, "fell-back-80x24-ascii", 80, 24, true);
+    key(f, 'G');
+    key(f, 'k');
+    key(f, '\r');
+    check(f, "details-skipped-80x24", 80, 24, false);
+}
+
 /* ------------------------------------------------------------------ drops */
 
 static void preview_event(Fix *f, unsigned token, bool done)
@@ -703,6 +734,7 @@ int main(int argc, char **argv)
         { "/screens/picture-in-the-pane", test_picture_in_the_pane },
         { "/screens/picture-that-is-none", test_picture_that_is_none },
         { "/screens/no-picture-is-asked-for", test_no_picture_is_asked_for },
+        { "/screens/pictures-that-fell-back", test_pictures_that_fell_back },
         { "/screens/drop-is-previewed-then-queued", test_drop_is_previewed_then_queued },
         { "/screens/drop-tells-what-is-done-to-pictures", test_drop_tells_what_is_done_to_pictures },
         { "/screens/discarded-drop-queues-nothing", test_discarded_drop_queues_nothing },
