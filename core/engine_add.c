@@ -127,7 +127,7 @@ static bool batch_open(Hoist *e, Batch *b, GError **error)
     renditions_clear(&b->renditions);
     if (!settings_renditions(b->settings, &b->renditions, error))
         return false;
-    b->patterns = b->renditions.n > 1 || (b->renditions.n == 1 && strstr(b->template, "{rendition}") != NULL);
+    b->patterns = b->renditions.named || (b->renditions.n == 1 && strstr(b->template, "{rendition}") != NULL);
     b->conf = settings_dest(b->settings, error);
     if (b->conf == NULL)
         return false;

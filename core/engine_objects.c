@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "imgproc/imgproc.h"
 #include "key.h"
 
 /* What becomes of one file: most become one object, pictures as many as they have renditions. They are sent one after the other; the job's
@@ -100,21 +101,23 @@ static void add_object(GPtrArray *objects, const char *name, char *key /* taken 
     g_ptr_array_add(objects, o);
 }
 
-static bool any_made(const ImgOutcome *o)
+/* The workers know no such picture: it only has the name of one. */
+static bool is_no_picture(const ImgOutcome *o)
 {
-    bool made = false;
+    bool known = false;
     for (unsigned i = 0; i < o->n; i++)
-        made = made || o->objects[i].staged != NULL;
-    return made;
+        known = known || o->objects[i].staged != NULL || o->objects[i].picture.format != IMG_FORMAT_NONE;
+    return !known;
 }
 
-/* A picture that goes as it is in all its renditions, or that none could be made of, is one object under its own name. */
+/* Each rendition has its object under its name, as it is or not: whoever builds links needs no list. What none can be made of is one object
+ * under its own name. */
 static GPtrArray *list_objects(const Job *job, const ImgOutcome *o)
 {
     const Renditions *r = &job->batch->renditions;
     const uint64_t bytes = job->rec.src.size_bytes;
     GPtrArray *objects = g_ptr_array_new_with_free_func((GDestroyNotify)store_object_free);
-    if (o->failed != NULL || !any_made(o))
+    if (o->failed != NULL || is_no_picture(o))
         add_object(objects, r->list[0].name, g_strdup(plain_key(job)), &o->objects[0], bytes);
     else
         for (unsigned i = 0; i < o->n; i++)

@@ -225,12 +225,19 @@ static void add_rendition(Run *run, Item *item, const char *name, const ImgObjec
     o->cleaned = from->picture.cleaned;
 }
 
-/* What becomes of the file: each rendition has its object, as it is or not. */
+/* What becomes of the file: each rendition has its object, as it is or not; what is no picture to the workers stays as it is. */
 static void list_objects(Run *run, Item *item, const ImgOutcome *o)
 {
     item->image.objects = g_new0(HoistObject, o->n + 1);
+    bool picture = false;
     for (unsigned i = 0; i < o->n; i++)
+        picture = picture || o->objects[i].staged != NULL || o->objects[i].picture.format != IMG_FORMAT_NONE;
+    for (unsigned i = 0; i < (picture ? o->n : 1); i++)
         add_rendition(run, item, run->renditions.list[i].name, &o->objects[i]);
+    if (!picture) {
+        g_free(item->image.objects[0].key);
+        item->image.objects[0].key = plain_key(run, item->image.name);
+    }
     if (!run->renditions.keep_original)
         return;
     g_autofree char *plain = plain_key(run, item->image.name);

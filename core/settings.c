@@ -333,7 +333,7 @@ char *settings_to_json(const HoistSettings *s, bool per_batch_only)
     json_builder_begin_object(json);
     for (const HoistOpt *opt = hoist_opts(); opt->name != NULL; opt++) {
         const GPtrArray *values = find(s, opt);
-        if (values == NULL || (per_batch_only && !opt->per_batch))
+        if (values == NULL || (per_batch_only && !opt->per_batch) || settings_outdone(s, opt->name))
             continue;
         json_builder_set_member_name(json, opt->name);
         if (opt->repeat)

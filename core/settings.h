@@ -72,12 +72,15 @@ typedef struct {
 typedef struct {
     Rendition list[RECIPES_MAX];
     unsigned n;
+    bool named;                 /* of "renditions": keys tell the name, of a single one, too */
     bool keep_original;
     bool vectors;               /* one of the recipes takes SVG and PDF */
 } Renditions;
 /* FAULT_USAGE or FAULT_CONFIG names the option or line that is wrong. renditions_clear *out. */
 bool           settings_renditions(const HoistSettings *s, Renditions *out, GError **error);
 void           renditions_clear(Renditions *r);
+/* "images" or "renditions" when the other one was set nearer and counts in its stead; false for all else. */
+bool           settings_outdone(const HoistSettings *s, const char *name);
 /* The same as texts "NAME RECIPE", for JSON; NULL when they do not resolve. g_strfreev. */
 char         **settings_recipes(const HoistSettings *s);
 /* NAME of an [images NAME]: letters, digits, "-" and "_"; no preset's, nor "none" or "original". */

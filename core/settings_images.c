@@ -180,14 +180,26 @@ static bool from_renditions(const HoistSettings *s, Renditions *out, GError **er
         if (!add_recipe(s, out, "renditions", *name, "", error))
             return false;
     }
+    out->named = true;
     return limits_fit(s, out, error);
+}
+
+static unsigned rank_of(const HoistSettings *s, const char *name)
+{
+    unsigned rank = SETTINGS_RANK_DEFAULT;
+    (void)settings_origin(s, name, &rank);
+    return rank;
+}
+
+bool settings_outdone(const HoistSettings *s, const char *name)
+{
+    const char *other = g_str_equal(name, "images") ? "renditions" : g_str_equal(name, "renditions") ? "images" : NULL;
+    return other != NULL && rank_of(s, other) < rank_of(s, name);
 }
 
 static bool resolve(const HoistSettings *s, Renditions *out, GError **error)
 {
-    unsigned images = SETTINGS_RANK_DEFAULT, renditions = SETTINGS_RANK_DEFAULT;
-    (void)settings_origin(s, "images", &images);
-    (void)settings_origin(s, "renditions", &renditions);
+    const unsigned images = rank_of(s, "images"), renditions = rank_of(s, "renditions");
     if (renditions == SETTINGS_RANK_DEFAULT || images < renditions)
         return from_images(s, out, error);
     if (images == renditions)
@@ -217,6 +229,7 @@ bool settings_renditions(const HoistSettings *s, Renditions *out, GError **error
         renditions_clear(&r);
         return false;
     }
+    r.named = r.named || (r.n > 0 && frozen != NULL && settings_is_set(s, "renditions")); /* frozen has only the one that counts */
     r.keep_original = r.n > 0 && hoist_settings_switch(s, "keep-original");
     for (unsigned i = 0; i < r.n; i++) {
         ImgRecipe recipe;

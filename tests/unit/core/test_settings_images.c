@@ -332,6 +332,35 @@ static void test_what_was_queued_stays(void)
     gives(as_they_are, "");
 }
 
+static bool is_named(const HoistSettings *s)
+{
+    Renditions r;
+    g_assert_true(settings_renditions(s, &r, NULL));
+    const bool named = r.named;
+    renditions_clear(&r);
+    return named;
+}
+
+static void named_also_when_frozen(HoistSettings *s, bool named)
+{
+    g_autoptr(HoistSettings) owned = s, queued = frozen(s), passed_on = frozen(queued);
+    g_assert_true(is_named(owned) == named && is_named(queued) == named && is_named(passed_on) == named);
+}
+
+static void test_named(void)
+{
+    named_also_when_frozen(hoist_settings_new(), false);
+    named_also_when_frozen(GIVEN("images", "web"), false);
+    named_also_when_frozen(GIVEN("images", "none"), false);
+    named_also_when_frozen(GIVEN("renditions", "web"), true);
+    named_also_when_frozen(GIVEN("renditions", "web,thumb"), true);
+    HoistSettings *nearer = loaded("[hoist]\nrenditions = web\n"), *farther = loaded("[hoist]\nimages = web\n");
+    set(nearer, "images", "web");
+    set(farther, "renditions", "web");
+    named_also_when_frozen(nearer, false);
+    named_also_when_frozen(farther, true);
+}
+
 static HoistSettings *from_json(const char *json)
 {
     g_autoptr(GError) error = NULL;
@@ -403,6 +432,7 @@ int main(int argc, char **argv)
     g_test_add_func("/settings/images/options-change-the-recipe", test_options_change_the_recipe);
     g_test_add_func("/settings/images/options-are-the-words", test_options_are_the_words);
     g_test_add_func("/settings/images/renditions", test_renditions);
+    g_test_add_func("/settings/images/named", test_named);
     g_test_add_func("/settings/images/keep-original", test_keep_original);
     g_test_add_func("/settings/images/the-nearer-counts", test_the_nearer_counts);
     g_test_add_func("/settings/images/groups", test_groups);

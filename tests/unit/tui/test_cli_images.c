@@ -162,6 +162,20 @@ static void test_renditions_and_the_original(Case *c, gconstpointer data)
     g_assert_cmpuint(count_files(c->out), ==, 4);
 }
 
+/* Each rendition under its name, as it is or not; a single one, too. */
+static void test_renditions_keep_their_names(Case *c, gconstpointer data)
+{
+    (void)data;
+    copy_to(c, "png/1bit.png", "b.png");
+    g_assert_cmpint(run(c, NULL, NULL, ARGS("--out", c->out, "--renditions", "web,thumb", "--min-savings", "90", "b.png")), ==, 0);
+    g_assert_true(is_there(c, "b@web.png") && is_there(c, "b@thumb.png"));
+    g_assert_cmpuint(count_files(c->out), ==, 2);
+    copy_to(c, PHOTO, "a.jpg");
+    g_assert_cmpint(run(c, NULL, NULL, ARGS("--out", c->out, "--renditions", "web", "--format", "webp", "a.jpg")), ==, 0);
+    g_assert_true(is_there(c, "a@web.webp"));
+    g_assert_cmpuint(count_files(c->out), ==, 3);
+}
+
 /* The folder that is written to lies below the one that is read. */
 static void test_own_results_are_not_read(Case *c, gconstpointer data)
 {
@@ -269,6 +283,7 @@ int main(int argc, char **argv)
     ADD("without-out-only-tells", test_without_out_only_tells);
     ADD("nothing-is-overwritten", test_nothing_is_overwritten);
     ADD("renditions-and-the-original", test_renditions_and_the_original);
+    ADD("renditions-keep-their-names", test_renditions_keep_their_names);
     ADD("own-results-are-not-read", test_own_results_are_not_read);
     ADD("failures", test_failures);
     ADD("a-place-that-cannot-be-written", test_a_place_that_cannot_be_written);
