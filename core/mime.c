@@ -124,6 +124,8 @@ static char *decide(const char *name, const void *head, size_t head_bytes, bool 
     bool uncertain = true;
     g_autofree char *named = name == NULL ? NULL : ask_gio(name, NULL, 0, &uncertain);
     const bool tells = named != NULL && !uncertain;
+    if (head_bytes == 0 && strict)
+        return NULL; /* an empty file is nothing, whatever it is called */
     if (head_bytes == 0 || (!strict && ((name != NULL && g_str_has_suffix(name, ".bin")) || (tells && !is_media(named)))))
         return g_steal_pointer(&named);
     g_autofree char *seen = by_bytes(head, head_bytes);

@@ -15,7 +15,8 @@
  * where it says the same more exactly (camera raw is TIFF inside). Something else in the disguise of a picture is "application/octet-stream": no
  * browser runs it. name may be a path or NULL, head may be NULL when head_bytes is 0. Never NULL; unknown is "application/octet-stream". Caller frees. */
 char *mime_of(const char *name, const void *head, size_t head_bytes);
-/* The type to go by where types are a rule: bytes decide for everything that can be told by bytes, and the name only makes them more exact. */
+/* The type to go by where types are a rule: bytes decide for everything that can be told by bytes, and the name only makes them more exact. An empty file is
+ * "application/octet-stream" whatever its name. */
 char *mime_by_content(const char *name, const void *head, size_t head_bytes);
 /* Is type among patterns (image/ANY written as "image" slash star, "video/mp4")? Without parameters, ASCII case folded. */
 bool mime_among(const char *type, const char *const *patterns);

@@ -120,7 +120,8 @@ static void test_where_types_are_a_rule(void)
     CHECK_CONTENT("a.docx", "PK\3\4\x14\0\0\0\x8\0", "application/vnd.openxmlformats-officedocument.wordprocessingml.document");
     CHECK_CONTENT("shot.dng", "II*\0\x08\0\0\0", "image/x-adobe-dng");
     CHECK_CONTENT("a.txt", "gr\xc3\xbc\xc3\x9f", "text/plain; charset=utf-8");
-    CHECK_CONTENT("empty.jpg", "", "image/jpeg");
+    CHECK_CONTENT("empty.jpg", "", "application/octet-stream");
+    CHECK_CONTENT("empty.txt", "", "application/octet-stream");
     check_content(NULL, NULL, 0, "application/octet-stream");
 }
 
