@@ -254,7 +254,7 @@ static void lose_spool(Rig *rig, Puts *puts)
     fake_s3_let_go(rig->s3);
 }
 
-/* And then there is no worker either: the file goes as it is, as one object. */
+/* And then there is no worker either: nothing goes in place of what is missing, and what was stored is not forgotten. */
 static void test_worker_lost_between(void)
 {
     Puts puts = { 0 };
@@ -263,12 +263,19 @@ static void test_worker_lost_between(void)
     g_setenv("HOIST_IMGPROC", "/nonexistent", TRUE);
     rig_open(rig, HOIST_WANT_ROWS);
     g_unsetenv("HOIST_IMGPROC");
+    g_assert_cmpint(rig_idle(rig), ==, 1);
+    rig_assert_files(rig, HOIST_FAILED, 1);
+    g_assert_cmpstr(rig->row->fault, ==, "picture-worker");
+    rig_close(rig);
+
+    rig_open(rig, HOIST_WANT_ROWS);
+    HoistCommand *retry = hoist_command_new(HOIST_CMD_RETRY);
+    retry->all = true;
+    hoist_send(rig->hoist, retry);
     g_assert_cmpint(rig_idle(rig), ==, 0);
     rig_assert_files(rig, HOIST_DONE, 1);
-    g_autofree char *path = g_build_filename(rig->dir, "photo.jpg", NULL);
-    rig_assert_object(rig, "p/photo.jpg", path);
-    g_assert_cmpuint(rig->totals.acked_bytes, ==, 0);
-    g_assert_cmpuint(rig->row->n_objects, ==, 0);
+    g_assert_true(is_webp(rig, "p/photo@thumb.webp"));
+    g_assert_cmpuint(puts.web, ==, 1);
 }
 
 /* Only what is missing is prepared and sent anew. */
