@@ -230,10 +230,10 @@ def test_worker_that_dies_is_replaced(t):
 
 
 def test_worker_that_always_dies(t):
-    """No picture is made; it is said; hoist ends."""
-    run = Run(t.folder, [f"{IMAGES}/jpeg/base-800.jpg"], env={**LEAN, **worker_that(t, "kill -9 $$")}, status=(0, 1), timeout=120)
-    event = run.events[f"{IMAGES}/jpeg/base-800.jpg"]
-    assert event.get("failed") and not [o for o in run.objects[event["path"]] if o.recipe], event
+    """No picture is made, and none takes its place; hoist says what is wrong, and ends."""
+    run = Run(t.folder, [f"{IMAGES}/jpeg/base-800.jpg"], env={**LEAN, **worker_that(t, "kill -9 $$")}, status=(3,), timeout=120)
+    assert "died before it was ready" in run.err and "hoist doctor" in run.err, run.err
+    assert not run.events and not below(run.out), run.events
 
 
 def test_killed_leaves_nothing(t):
